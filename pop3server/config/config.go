@@ -1,0 +1,210 @@
+// Package config is the configuration file of pop3d: one YAML document, versioned, read strictly.
+//
+// The operator renders it into a ConfigMap from a PopService; a person may write it by hand and run
+// `pop3d serve --config FILE`. Both sides share this package, so the file format has one definition.
+//
+// Units are in the names: …Seconds are whole seconds, …Octets are octets. Settings that the server takes over
+// without a restart are marked live; a change in any other one is refused by a running server, which keeps
+// the configuration that it has and says so (see Static).
+package config
+
+// APIVersion is the version of the file format that this package reads and writes.
+const APIVersion = "pop3d.popservice.io/v1"
+
+// Kind is the kind that every configuration file names.
+const Kind = "Config"
+
+// Config is the whole file.
+type Config struct {
+	APIVersion string `json:"apiVersion"`
+	Kind       string `json:"kind"`
+
+	// Revision names this version of the file; the server reports the revision that it runs. Live.
+	Revision string `json:"revision,omitempty"`
+	// Hostname is the name the server gives itself in LMTP replies and Received fields. Live.
+	Hostname string `json:"hostname,omitempty"`
+	// Listeners are the POP3 ports, 1 to 8, with distinct names and addresses.
+	Listeners []Listener `json:"listeners"`
+	// LMTP is the port on which mail enters; absent means that no mail is taken.
+	LMTP *LMTP `json:"lmtp,omitempty"`
+	// Admin has the ports for health, metrics and the operator.
+	Admin Admin `json:"admin"`
+	// Directory is where the mailboxes are declared.
+	Directory Directory `json:"directory"`
+	// Maildrop is where the mail is kept.
+	Maildrop Maildrop `json:"maildrop"`
+
+	// TLS has the certificates that the POP3 listeners serve. Live.
+	TLS TLS `json:"tls,omitempty"`
+	// Authentication says who may log in, and how. Live.
+	Authentication Authentication `json:"authentication,omitempty"`
+	// Timeouts are the timers of a connection. Live, for connections that are made afterwards.
+	Timeouts Timeouts `json:"timeouts,omitempty"`
+	// Limits bound what one server spends on its clients. Live, for connections that are made afterwards.
+	Limits Limits `json:"limits,omitempty"`
+	// Banner is the text of the greeting, at most 506 octets: "+OK " and CRLF make it 512 (C0001). Live.
+	Banner string `json:"banner,omitempty"`
+	// Log says how much is logged. Live.
+	Log Log `json:"log,omitempty"`
+}
+
+// Security says how a POP3 listener comes to TLS.
+type Security string
+
+const (
+	// StartTLS offers STLS on a connection that begins in the clear (RFC 2595 §4).
+	StartTLS Security = "StartTLS"
+	// ImplicitTLS begins with the TLS handshake (RFC 8314 §3.3).
+	ImplicitTLS Security = "ImplicitTLS"
+	// Plaintext never offers TLS.
+	Plaintext Security = "Plaintext"
+)
+
+// Listener is one POP3 port.
+type Listener struct {
+	Name     string   `json:"name"`
+	Address  string   `json:"address"` // host:port; an empty host means every address
+	Security Security `json:"security"`
+}
+
+// OverQuotaReply is what LMTP answers for a mailbox that has reached its quota.
+type OverQuotaReply string
+
+const (
+	// Reject answers 552 5.2.2, so that the sender gets the mail back, as Exchange does it.
+	Reject OverQuotaReply = "Reject"
+	// Defer answers 452 4.2.2, so that the sender's MTA keeps the mail and tries again.
+	Defer OverQuotaReply = "Defer"
+)
+
+// LMTP is the port on which mail enters (RFC 2033).
+type LMTP struct {
+	Address          string         `json:"address"`
+	MaxMessageOctets int64          `json:"maxMessageOctets,omitempty"` // live
+	MaxRecipients    int            `json:"maxRecipients,omitempty"`    // live
+	OverQuotaReply   OverQuotaReply `json:"overQuotaReply,omitempty"`   // live
+}
+
+// Admin has two ports. Neither ever names a mailbox on the first.
+type Admin struct {
+	// Address serves /healthz, /readyz and /metrics in the clear; empty means that they are not served.
+	Address string `json:"address,omitempty"`
+	// Control serves the operator's API; absent means that it is not served.
+	Control *Control `json:"control,omitempty"`
+}
+
+// Control is the operator's API under mutual TLS. The files are read again when they change.
+type Control struct {
+	Address      string `json:"address"`
+	CertFile     string `json:"certFile"`
+	KeyFile      string `json:"keyFile"`
+	ClientCAFile string `json:"clientCAFile"`
+}
+
+// Directory is the folder with the files that package directory describes.
+type Directory struct {
+	Path string `json:"path"`
+}
+
+// Maildrop is the folder that holds every maildrop.
+type Maildrop struct {
+	Path string `json:"path"`
+	// Size says what STAT and LIST tell: Storage or Exact ([MS-STANXPOP3] §2.1.4, §2.1.5). Live.
+	Size SizeMode `json:"size,omitempty"`
+}
+
+// SizeMode is what STAT and LIST give as a message's size.
+type SizeMode string
+
+const (
+	// StorageSize is what the message occupies in the store, Exchange's default.
+	StorageSize SizeMode = "Storage"
+	// ExactSize is the number of octets that RETR sends, before dot-stuffing, without the final ".CRLF".
+	ExactSize SizeMode = "Exact"
+)
+
+// TLS has the certificates for the POP3 listeners. The files are read again when they change.
+type TLS struct {
+	// Certificates, at most 16. The first one serves clients whose server name (SNI) matches none.
+	Certificates []Certificate `json:"certificates,omitempty"`
+	MinVersion   TLSVersion    `json:"minVersion,omitempty"`
+}
+
+// TLSVersion is the oldest version of TLS that is spoken.
+type TLSVersion string
+
+const (
+	TLS12 TLSVersion = "TLS12"
+	TLS13 TLSVersion = "TLS13"
+)
+
+// Certificate is a PEM chain with its key.
+type Certificate struct {
+	Name     string `json:"name"`
+	CertFile string `json:"certFile"`
+	KeyFile  string `json:"keyFile"`
+	// ServerNames are the SNI names it serves, with a leading "*." for a wildcard; none means those in the certificate.
+	ServerNames []string `json:"serverNames,omitempty"`
+}
+
+// LoginType is Exchange's LoginType: what may be used on a connection without TLS.
+type LoginType string
+
+const (
+	// PlainTextLogin allows every mechanism on every connection.
+	PlainTextLogin LoginType = "PlainTextLogin"
+	// PlainTextAuthentication allows mechanisms that send a password in the clear only under TLS.
+	PlainTextAuthentication LoginType = "PlainTextAuthentication"
+	// SecureLogin allows no authentication at all without TLS.
+	SecureLogin LoginType = "SecureLogin"
+)
+
+// Mechanism is the name of a way to log in: a SASL mechanism's IANA name, or USER for USER/PASS.
+type Mechanism string
+
+const (
+	MechanismUser  Mechanism = "USER"
+	MechanismPlain Mechanism = "PLAIN"
+)
+
+// Authentication says who may log in, and how.
+type Authentication struct {
+	LoginType  LoginType   `json:"loginType,omitempty"`
+	Mechanisms []Mechanism `json:"mechanisms,omitempty"`
+}
+
+// Timeouts are the timers of a connection, in seconds.
+type Timeouts struct {
+	PreAuthenticatedSeconds int `json:"preAuthenticatedSeconds,omitempty"` // V0002
+	AuthenticatedSeconds    int `json:"authenticatedSeconds,omitempty"`    // V0002
+	TLSHandshakeSeconds     int `json:"tlsHandshakeSeconds,omitempty"`
+	WriteSeconds            int `json:"writeSeconds,omitempty"` // for one write that makes no progress
+	// DrainSeconds is how long sessions may go on after SIGTERM.
+	DrainSeconds int `json:"drainSeconds,omitempty"`
+}
+
+// Limits bound what one server spends on its clients. They hold for one server process.
+type Limits struct {
+	MaxCommandOctets           int `json:"maxCommandOctets,omitempty"` // with CRLF; 40 to 1024 (E0006)
+	MaxConnections             int `json:"maxConnections,omitempty"`
+	MaxConnectionsPerAddress   int `json:"maxConnectionsPerAddress,omitempty"`
+	MaxConnectionsPerMailbox   int `json:"maxConnectionsPerMailbox,omitempty"`
+	MaxFailedLogins            int `json:"maxFailedLogins,omitempty"` // on one connection (C0005)
+	MaxBadCommands             int `json:"maxBadCommands,omitempty"`  // in a row, on one connection
+	MaxConcurrentVerifications int `json:"maxConcurrentVerifications,omitempty"`
+}
+
+// LogLevel is the least important level that is logged.
+type LogLevel string
+
+const (
+	LogDebug LogLevel = "Debug"
+	LogInfo  LogLevel = "Info"
+	LogWarn  LogLevel = "Warn"
+	LogError LogLevel = "Error"
+)
+
+// Log says how much is logged. Lines are JSON on standard error and hold no secret at any level.
+type Log struct {
+	Level LogLevel `json:"level,omitempty"`
+}

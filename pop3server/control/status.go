@@ -1,0 +1,48 @@
+// Package control is the API that the operator reads from a running server: what it has loaded and what it serves.
+//
+// It is HTTP under mutual TLS with one resource, GET Path, whose answer is a Status as JSON. It names no mailbox.
+package control
+
+import "time"
+
+// Path is where a server tells its Status.
+const Path = "/v1/status"
+
+// ServerName is the name that the server's certificate on the control port must carry, whatever the address.
+const ServerName = "pop3d.popservice.io"
+
+// Status is what a server has loaded and serves.
+type Status struct {
+	Version      string        `json:"version"`
+	Config       Config        `json:"config"`
+	Directory    Directory     `json:"directory"`
+	Certificates []Certificate `json:"certificates,omitempty"`
+	Sessions     int           `json:"sessions"`
+	Draining     bool          `json:"draining,omitempty"`
+}
+
+// Config is the configuration that the server runs.
+type Config struct {
+	Revision string `json:"revision,omitempty"`
+	// Error says why a newer file was refused; empty when the file is the configuration that runs.
+	Error string `json:"error,omitempty"`
+}
+
+// Directory is the list of mailboxes that the server serves.
+type Directory struct {
+	// Revisions gives the loaded revision of each bucket that has a file, by the bucket's name ("00" to "3f").
+	Revisions map[string]int64 `json:"revisions,omitempty"`
+	// Errors says, by bucket, why a newer file was refused.
+	Errors    map[string]string `json:"errors,omitempty"`
+	Mailboxes int               `json:"mailboxes"`
+}
+
+// Certificate is a certificate that the server serves, or fails to.
+type Certificate struct {
+	Name string `json:"name"`
+	// Fingerprint is the SHA-256 of the leaf in lower-case hexadecimal digits; empty when none is served.
+	Fingerprint string    `json:"fingerprint,omitempty"`
+	NotAfter    time.Time `json:"notAfter,omitzero"`
+	// Error says why the files could not be loaded, be it that an older certificate is still served.
+	Error string `json:"error,omitempty"`
+}

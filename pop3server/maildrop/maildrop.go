@@ -1,0 +1,84 @@
+// Package maildrop keeps mail: the contract between the store and those who use it, and the store itself.
+package maildrop
+
+import (
+	"context"
+	"errors"
+	"io"
+	"time"
+)
+
+// Errors that callers tell apart. A store wraps them with what it knows more.
+var (
+	// ErrVanished: the message was there at login and has been removed since ([MS-STANXPOP3] C0004).
+	ErrVanished = errors.New("message is no longer in the maildrop")
+	// ErrOverQuota: the maildrop has reached its quota, or would with this message.
+	ErrOverQuota = errors.New("maildrop is over its quota")
+	// ErrNoSpace: the volume is full.
+	ErrNoSpace = errors.New("no space left on the volume")
+	// ErrForeignOwner: the maildrop was made by another owner, whose mail this one must not see.
+	ErrForeignOwner = errors.New("maildrop belongs to another owner")
+)
+
+// Mailbox says which maildrop is meant and on whose behalf.
+type Mailbox struct {
+	ID    string // 26 characters of a-z and 2-7, as directory.MailboxID gives it
+	Owner string // what declared the mailbox; empty in no case
+	// ProhibitReceive is the quota in octets of storage; 0 is unlimited.
+	ProhibitReceive int64
+}
+
+// Recipient is a maildrop that gets a message.
+type Recipient struct {
+	Mailbox
+	// Trace are header fields for this recipient alone, put before the message, each line ended by CRLF.
+	Trace []byte
+}
+
+// Store is a folder of maildrops. Its methods may be called at the same time, also by several processes on one folder.
+type Store interface {
+	// Open takes a snapshot of the maildrop's list of messages: what others add or remove afterwards does not change it
+	// ([MS-STANXPOP3] C0004). It takes no lock that outlives the call. A maildrop that does not exist yet
+	// is empty.
+	Open(ctx context.Context, box Mailbox) (Session, error)
+	// Deliver puts one message into each recipient's maildrop and returns one result for each, in their order: nil says that
+	// the message will survive a power loss. The body is read once. It is canonicalized on the way: every line ends in
+	// CRLF. An error other than the results' is one of reading the body; then no maildrop has the message.
+	Deliver(ctx context.Context, recipients []Recipient, body io.Reader) ([]error, error)
+	// Usage tells what a maildrop holds now.
+	Usage(ctx context.Context, box Mailbox) (Usage, error)
+	// Check tells whether mail can be read and written now; readiness rests on it.
+	Check(ctx context.Context) error
+}
+
+// Session is one client's view of a maildrop. It is used by one goroutine.
+type Session interface {
+	// Messages gives the snapshot in ascending order of unique-ids; the caller must not change it.
+	Messages() []Message
+	// Body opens the message for reading: canonical octets, CRLF line ends, not dot-stuffed, exactly Message.Octets of them.
+	// It fails with ErrVanished when another session or retention has removed the message.
+	Body(ctx context.Context, message Message) (io.ReadCloser, error)
+	// Delete removes messages durably. Those that are gone already count as removed. Should it fail, some may have been
+	// removed; a message that was not named never is ([MS-STANXPOP3] V0006).
+	Delete(ctx context.Context, messages []Message) error
+	// Close gives up the snapshot.
+	Close() error
+}
+
+// Message is a row of the snapshot.
+type Message struct {
+	// UID is the unique-id: decimal digits, rising, never used again (C0007, C0008, C0009).
+	UID string
+	// Octets is the exact size: what RETR sends, before dot-stuffing, without the final ".CRLF".
+	Octets int64
+	// StorageOctets is what the message occupies in the store.
+	StorageOctets int64
+	// Received is when it was delivered.
+	Received time.Time
+}
+
+// Usage is what a maildrop holds.
+type Usage struct {
+	Messages      int64
+	StorageOctets int64
+}
