@@ -11,6 +11,9 @@ const Path = "/v1/status"
 // ServerName is the name that the server's certificate on the control port must carry, whatever the address.
 const ServerName = "pop3d.popservice.io"
 
+// ClientName is the common name that a client's certificate must carry, besides chaining to the client CA.
+const ClientName = "popservice-operator"
+
 // Status is what a server has loaded and serves.
 type Status struct {
 	Version      string        `json:"version"`
