@@ -1,34 +1,85 @@
 package directory
 
+import (
+	"fmt"
+	"strings"
+)
+
 // Directory is one version of the list of mailboxes. It never changes, so any number of goroutines may use it.
-type Directory struct{}
+type Directory struct {
+	buckets [Buckets]*bucket // nil where there is no file
+	names   map[string]*Record
+	len     int
+}
 
 // Lookup finds a mailbox by its address or one of its aliases, in upper or lower case. The caller must not change what
 // the record's slices hold.
-func (d *Directory) Lookup(name string) (Record, bool) { return Record{}, false }
-
-// Len tells how many mailboxes there are.
-func (d *Directory) Len() int { return 0 }
-
-// Revisions gives the revision of each bucket that has a file, by the bucket's name ("00" to "3f").
-func (d *Directory) Revisions() map[string]int64 { return nil }
-
-// Problem is something in the folder that could not be used.
-type Problem struct {
-	// Bucket is the bucket's name; empty when the folder itself could not be read.
-	Bucket string
-	// Refused says that the file was not taken over and the version before it, if any, is still served.
-	// Otherwise only the one thing that Err names was left out.
-	Refused bool
-	Err     error
+//
+// Where a name is an address of one mailbox and an alias of another, the former has it; where it is an alias of two, the one
+// with the lower ID has it.
+func (d *Directory) Lookup(name string) (Record, bool) {
+	r, ok := d.names[strings.ToLower(name)]
+	if !ok {
+		return Record{}, false
+	}
+	return *r, true
 }
 
-// Problems are all that Load found, in the order of the buckets.
-type Problems []Problem
+// Len tells how many mailboxes there are.
+func (d *Directory) Len() int { return d.len }
 
-// Refused says, by bucket, why a file was refused.
-func (p Problems) Refused() map[string]string { return nil }
+// Revisions gives the revision of each bucket that has a file, by the bucket's name ("00" to "3f").
+func (d *Directory) Revisions() map[string]int64 {
+	revisions := make(map[string]int64, Buckets)
+	for _, b := range d.buckets {
+		if b != nil {
+			revisions[b.header.Bucket] = b.header.Revision
+		}
+	}
+	return revisions
+}
 
-// Load reads the folder. It always gives a directory: a bucket whose file cannot be used stays as it was in previous, which
-// may be nil.
-func Load(path string, previous *Directory) (*Directory, Problems) { return &Directory{}, nil }
+// index fills the names and tells of aliases that are taken already.
+func (d *Directory) index() Problems {
+	d.names = make(map[string]*Record)
+	d.each(func(r *Record) { d.names[r.Address] = r })
+	d.len = len(d.names)
+	var problems Problems
+	d.each(func(r *Record) {
+		for _, alias := range r.Aliases {
+			if p := d.addAlias(alias, r); p != nil {
+				problems = append(problems, *p)
+			}
+		}
+	})
+	return problems
+}
+
+func (d *Directory) each(visit func(*Record)) {
+	for _, b := range d.buckets {
+		if b == nil {
+			continue
+		}
+		for i := range b.records {
+			visit(&b.records[i])
+		}
+	}
+}
+
+func (d *Directory) addAlias(alias string, r *Record) *Problem {
+	winner, loser := r, d.names[alias]
+	switch {
+	case loser == nil:
+		d.names[alias] = r
+		return nil
+	case loser == r: // the mailbox names its own address once more
+		return nil
+	case loser.Address == alias || loser.ID < r.ID:
+		winner, loser = loser, r
+	}
+	d.names[alias] = winner
+	return &Problem{
+		Bucket: BucketName(Bucket(loser.ID)),
+		Err:    fmt.Errorf("alias %s of mailbox %s belongs to mailbox %s", alias, loser.Address, winner.Address),
+	}
+}

@@ -12,8 +12,8 @@
 //	{"version":1,"bucket":"2a","revision":1764000000000}
 //	{"id":"vq3…","address":"alice@example.com","owner":"mail/alice","state":"Enabled",…}
 //
-// In Kubernetes each bucket is one Secret, and all 64 are sources of one projected volume. Outside Kubernetes a person or a
-// program writes the same files; `pop3d directory` helps with that.
+// In Kubernetes each bucket is one Secret, and all 64 are sources of one projected volume. Outside Kubernetes any program may
+// write the same files, best each one beside its place and then renamed into it.
 package directory
 
 // Version is the version of the format in the Header.
