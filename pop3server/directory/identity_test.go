@@ -34,8 +34,8 @@ func TestMailboxIDIsForever(t *testing.T) {
 	if got := MailboxID(address); got != want {
 		t.Errorf("MailboxID(%q) = %q, want %q", address, got, want)
 	}
-	if got := BucketFile(Bucket(want)); got != "01.jsonl" {
-		t.Errorf("its bucket is %s, want 01.jsonl", got)
+	if got := BucketFile(Bucket(want)); got != "21.jsonl" {
+		t.Errorf("its bucket is %s, want 21.jsonl", got)
 	}
 	if !regexp.MustCompile(`^[a-z2-7]{26}$`).MatchString(MailboxID("x@y")) {
 		t.Error("not 26 characters of a-z and 2-7")
