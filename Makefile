@@ -1,0 +1,73 @@
+# PopService. `make help` lists what there is to do.
+SHELL := bash
+.SHELLFLAGS := -eu -o pipefail -c
+.DELETE_ON_ERROR:
+
+GO       ?= go
+VERSION  ?= dev
+BIN      := $(CURDIR)/bin
+CLUSTER  := $(GO) run ./hack/cluster
+LDFLAGS  := -s -w -X main.version=$(VERSION)
+PACKAGES := ./api/... ./cmd/... ./controllers/... ./hack/... ./pop3server/... ./test/...
+
+.PHONY: help
+help: ## Show this help
+	@awk 'BEGIN {FS = ":.*## "} /^[a-z][a-zA-Z0-9_-]*:.*## / {printf "  %-14s %s\n", $$1, $$2} /^##@/ {printf "\n%s\n", substr($$0, 5)}' $(MAKEFILE_LIST)
+
+##@ Try it
+.PHONY: demo demo-down
+demo: ## Start a local Kubernetes, install PopService, deliver a message and fetch it (root on Debian)
+	@hack/demo.sh up
+
+demo-down: ## Stop the local Kubernetes and leave nothing behind
+	@hack/demo.sh down
+
+##@ Build
+.PHONY: build images generate
+build: ## Build bin/manager and bin/pop3d
+	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN)/ ./cmd/manager ./cmd/pop3d
+
+images: build ## Build both images and load them into the local Kubernetes
+	$(CLUSTER) load popservice/manager:dev=$(BIN)/manager popservice/pop3d:dev=$(BIN)/pop3d
+
+generate: $(BIN)/controller-gen ## Generate deep copies, apply configurations, CRDs and roles, and bring them into the chart
+	$(BIN)/controller-gen object applyconfiguration crd paths=./api/v1alpha1/... output:crd:dir=config/crd
+	$(BIN)/controller-gen rbac:roleName=popservice-manager paths=./controllers/... output:rbac:dir=config/rbac
+	cp config/crd/popservice.io_*.yaml charts/popservice/files/crds/
+	sed -n '/^rules:/,$$p' config/rbac/role.yaml > charts/popservice/files/rules.yaml
+
+##@ Test
+.PHONY: test unit manifests envtest e2e lint verify fuzz
+test: unit lint verify manifests envtest e2e ## Set up everything and run all tests (root on Debian)
+	@echo "all tests passed"
+
+unit: ## Run the tests that need Go alone
+	$(GO) test $(PACKAGES)
+
+lint: $(BIN)/golangci-lint ## Check style, mistakes, and which package may import which
+	$(BIN)/golangci-lint run $(PACKAGES)
+
+verify: ## Check that generated files are what generate would make
+	hack/verify-generated.sh
+
+manifests: $(BIN)/kustomize ## Check that the chart and config/default give the same objects
+	KUSTOMIZE=$(BIN)/kustomize HELM="$$($(CLUSTER) assets)/helm" $(GO) test -tags manifests -count=1 ./test/manifests
+
+envtest: ## Run the operator against a real API server, etcd and controller manager
+	KUBEBUILDER_ASSETS="$$($(CLUSTER) assets)" $(GO) test -tags envtest -count=1 -timeout 20m ./api/... ./controllers/...
+
+e2e: ## Run everything on a real node: chart, operator, server, mail clients
+	$(CLUSTER) up
+	$(MAKE) --no-print-directory images
+	$(CLUSTER) exec -- $(GO) test -tags e2e -count=1 -timeout 40m -v ./test/e2e
+	$(CLUSTER) down
+
+##@ Tools, built from hack/tools and hack/lint
+$(BIN)/controller-gen: hack/tools/go.mod
+	cd hack/tools && $(GO) build -o $@ sigs.k8s.io/controller-tools/cmd/controller-gen
+
+$(BIN)/kustomize: hack/tools/go.mod
+	cd hack/tools && $(GO) build -o $@ sigs.k8s.io/kustomize/kustomize/v5
+
+$(BIN)/golangci-lint: hack/lint/go.mod
+	cd hack/lint && $(GO) build -o $@ github.com/golangci/golangci-lint/v2/cmd/golangci-lint
