@@ -1,0 +1,151 @@
+package authn
+
+import (
+	"bytes"
+	"context"
+	"errors"
+	"log/slog"
+	"net/netip"
+	"strings"
+	"testing"
+
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
+	"github.com/popservice/popservice/pop3server/directory"
+	"github.com/popservice/popservice/pop3server/directory/verifier"
+)
+
+var remote = netip.MustParseAddr("192.0.2.1")
+
+// fixture is an Authenticator over records that the test may change.
+type fixture struct {
+	*Authenticator
+	records map[string]directory.Record
+	log     bytes.Buffer
+}
+
+func newFixture(records map[string]directory.Record) *fixture {
+	f := &fixture{records: records}
+	f.Authenticator = New(Options{
+		Lookup: func(name string) (directory.Record, bool) {
+			r, ok := f.records[strings.ToLower(name)]
+			return r, ok
+		},
+		MaxConcurrent: func() int { return 2 },
+		Log:           slog.New(slog.NewJSONHandler(&f.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Registerer:    prometheus.NewRegistry(),
+	})
+	return f
+}
+
+func record(id string, state directory.State, verifiers ...string) directory.Record {
+	r := directory.Record{ID: id, State: state}
+	for i, v := range verifiers {
+		r.Credentials = append(r.Credentials, directory.Credential{Name: string(rune('a' + i)), Verifier: v})
+	}
+	return r
+}
+
+func TestVerify(t *testing.T) {
+	secret := verifier.Derive([]byte("secret"))
+	f := newFixture(map[string]directory.Record{
+		"one@example.com":      record("one", directory.Enabled, secret),
+		"two@example.com":      record("two", directory.Enabled, verifier.Derive([]byte("first")), secret),
+		"disabled@example.com": record("disabled", directory.Disabled, secret),
+		"none@example.com":     record("none", directory.Enabled),
+		"broken@example.com":   record("broken", directory.Enabled, "{ARGON2ID}nonsense"),
+		"mixed@example.com":    record("mixed", directory.Enabled, "{ARGON2ID}nonsense", secret),
+	})
+	for _, test := range []struct {
+		name, password, id string
+	}{
+		{"one@example.com", "secret", "one"},
+		{"ONE@Example.Com", "secret", "one"},
+		{"two@example.com", "first", "two"},
+		{"two@example.com", "secret", "two"},
+		{"mixed@example.com", "secret", "mixed"},
+		{"one@example.com", "Secret", ""},
+		{"one@example.com", "", ""},
+		{"unknown@example.com", "secret", ""},
+		{"disabled@example.com", "secret", ""},
+		{"none@example.com", "secret", ""},
+		{"broken@example.com", "secret", ""},
+	} {
+		got, err := f.Verify(t.Context(), test.name, []byte(test.password), remote)
+		if got.ID != test.id || (test.id == "") != errors.Is(err, ErrRejected) {
+			t.Errorf("Verify(%q, %q) = %q, %v; want %q", test.name, test.password, got.ID, err, test.id)
+		}
+	}
+}
+
+func TestRightPasswordIsHashedOnce(t *testing.T) {
+	f := newFixture(map[string]directory.Record{"a@b": record("id", directory.Enabled, verifier.Derive([]byte("secret")))})
+	for range 3 {
+		if _, err := f.Verify(t.Context(), "a@b", []byte("secret"), remote); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantCount(t, f.metrics.matched, 1)
+	wantCount(t, f.metrics.remembered, 2)
+}
+
+func TestWrongPasswordIsHashedEachTime(t *testing.T) {
+	f := newFixture(map[string]directory.Record{"a@b": record("id", directory.Enabled, verifier.Derive([]byte("secret")))})
+	for range 2 {
+		if _, err := f.Verify(t.Context(), "a@b", []byte("wrong"), remote); !errors.Is(err, ErrRejected) {
+			t.Fatal(err)
+		}
+	}
+	wantCount(t, f.metrics.rejected, 2)
+}
+
+func TestRememberedPasswordDiesWithItsRecord(t *testing.T) {
+	old := record("id", directory.Enabled, verifier.Derive([]byte("old")))
+	disabled := record("id", directory.Disabled, old.Credentials[0].Verifier)
+	changed := record("id", directory.Enabled, verifier.Derive([]byte("new")))
+	for name, now := range map[string]map[string]directory.Record{
+		"password changed": {"a@b": changed},
+		"disabled":         {"a@b": disabled},
+		"removed":          {},
+	} {
+		f := newFixture(map[string]directory.Record{"a@b": old})
+		if _, err := f.Verify(t.Context(), "a@b", []byte("old"), remote); err != nil {
+			t.Fatal(err)
+		}
+		f.records = now
+		if _, err := f.Verify(t.Context(), "a@b", []byte("old"), remote); !errors.Is(err, ErrRejected) {
+			t.Errorf("%s: the old password gives %v", name, err)
+		}
+	}
+}
+
+func TestBusyWorkersRefuse(t *testing.T) {
+	f := newFixture(nil)
+	f.workers = newWorkers(func() int { return 0 }, 0, 0)
+	if _, err := f.Verify(t.Context(), "a@b", []byte("secret"), remote); !errors.Is(err, ErrBusy) {
+		t.Errorf("Verify without workers gives %v, want ErrBusy", err)
+	}
+	wantCount(t, f.metrics.busy, 1)
+}
+
+func TestLogHoldsNoSecretAndNoControls(t *testing.T) {
+	f := newFixture(map[string]directory.Record{"a@b": record("id", directory.Enabled, verifier.Derive([]byte("hunter2")))})
+	for _, name := range []string{"a@b", "x\r\n\x1b[31m" + strings.Repeat("y", 500)} {
+		_, _ = f.Verify(context.Background(), name, []byte("hunter2"), remote)
+		_, _ = f.Verify(context.Background(), name, []byte("hunter3"), remote)
+	}
+	log := f.log.String()
+	for _, leak := range []string{"hunter", `\u001b`, `\n`, strings.Repeat("y", 100), "argon2id"} {
+		if strings.Contains(log, leak) {
+			t.Errorf("the log holds %q:\n%s", leak, log)
+		}
+	}
+}
+
+func wantCount(t *testing.T, counter prometheus.Counter, want float64) {
+	t.Helper()
+	if got := testutil.ToFloat64(counter); got != want {
+		t.Errorf("counter is %v, want %v", got, want)
+	}
+}

@@ -1,0 +1,50 @@
+package authn
+
+import (
+	"testing"
+	"testing/synctest"
+	"time"
+)
+
+func TestCacheForgetsWithTime(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		c := newCache(10, time.Minute)
+		key := c.key("id", "verifier", []byte("password"))
+		c.add(key)
+		time.Sleep(time.Minute)
+		if !c.has(key) {
+			t.Error("forgotten before its time")
+		}
+		time.Sleep(time.Nanosecond)
+		if c.has(key) || len(c.entries) != 0 {
+			t.Error("still there after its time")
+		}
+	})
+}
+
+func TestCacheForgetsTheLeastRecentlyUsed(t *testing.T) {
+	c := newCache(2, time.Minute)
+	a, b, d := c.key("a", "", nil), c.key("b", "", nil), c.key("d", "", nil)
+	c.add(a)
+	c.add(b)
+	c.add(b)
+	c.has(a)
+	c.add(d)
+	if !c.has(a) || c.has(b) || !c.has(d) || len(c.entries) != 2 || c.recent.Len() != 2 {
+		t.Errorf("a %v, b %v, d %v; want b alone to be forgotten", c.has(a), c.has(b), c.has(d))
+	}
+}
+
+func TestCacheKeysDiffer(t *testing.T) {
+	c := newCache(1, time.Minute)
+	keys := map[cacheKey]bool{}
+	for _, part := range [][3]string{{"ab", "c", "d"}, {"a", "bc", "d"}, {"ab", "", "cd"}, {"", "abc", "d"}, {"abcd", "", ""}} {
+		keys[c.key(part[0], part[1], []byte(part[2]))] = true
+	}
+	if len(keys) != 5 {
+		t.Errorf("5 triples give %d keys", len(keys))
+	}
+	if c.key("a", "b", nil) == newCache(1, time.Minute).key("a", "b", nil) {
+		t.Error("two caches share a secret")
+	}
+}
