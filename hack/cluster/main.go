@@ -89,7 +89,9 @@ func build(ctx context.Context, args []string) error {
 	return err
 }
 
-func assets(ctx context.Context, args []string) error { return printBin(ctx, args, binaries.ControlPlane) }
+func assets(ctx context.Context, args []string) error {
+	return printBin(ctx, args, binaries.ControlPlane)
+}
 
 func bin(ctx context.Context, args []string) error { return printBin(ctx, args, binaries.Everything) }
 
