@@ -47,7 +47,8 @@ type Store interface {
 	Deliver(ctx context.Context, recipients []Recipient, body io.Reader) ([]error, error)
 	// Usage tells what a maildrop holds now.
 	Usage(ctx context.Context, box Mailbox) (Usage, error)
-	// Check tells whether mail can be read and written now; readiness rests on it.
+	// Check tells whether the store works now; readiness rests on it. A full volume passes: mail can still be fetched and
+	// removed, which is what makes room.
 	Check(ctx context.Context) error
 }
 
