@@ -1,0 +1,613 @@
+package lmtp
+
+import (
+	"bufio"
+	"bytes"
+	"context"
+	"errors"
+	"fmt"
+	"io"
+	"log/slog"
+	"net"
+	"strings"
+	"sync"
+	"testing"
+	"time"
+
+	"github.com/popservice/popservice/pop3server/config"
+	"github.com/popservice/popservice/pop3server/directory"
+	"github.com/popservice/popservice/pop3server/maildrop"
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+)
+
+// deadline is how long a test waits for what must come.
+const deadline = 10 * time.Second
+
+func record(address string, change ...func(*directory.Record)) directory.Record {
+	r := directory.Record{
+		ID: directory.MailboxID(address), Address: address, Owner: "mail/" + address, State: directory.Enabled,
+	}
+	for _, c := range change {
+		c(&r)
+	}
+	return r
+}
+
+var (
+	alice    = record("alice@example.com")
+	bob      = record("bob@example.com")
+	disabled = record("disabled@example.com", func(r *directory.Record) { r.State = directory.Disabled })
+	small    = record("small@example.com", func(r *directory.Record) { r.Quota.ProhibitReceive = 8192 })
+	names    = map[string]directory.Record{
+		alice.Address: alice, bob.Address: bob, disabled.Address: disabled, small.Address: small, "sales@example.com": alice,
+	}
+)
+
+// fixture is a running server with a store of its own.
+type fixture struct {
+	*Server
+	address  string
+	log      syncBuffer
+	registry *prometheus.Registry
+	served   chan error
+
+	mu       sync.Mutex
+	settings Settings
+}
+
+type syncBuffer struct {
+	mu sync.Mutex
+	bytes.Buffer
+}
+
+func (b *syncBuffer) Write(p []byte) (int, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.Buffer.Write(p)
+}
+
+func (b *syncBuffer) text() string {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.String()
+}
+
+func start(t *testing.T, store maildrop.Store) *fixture {
+	t.Helper()
+	f := &fixture{registry: prometheus.NewRegistry(), served: make(chan error, 1)}
+	f.settings = Settings{"mx.example.com", 100000, 3, config.Reject}
+	if store == nil {
+		var err error
+		if store, err = maildrop.NewFileStore(t.TempDir(), slog.New(slog.DiscardHandler)); err != nil {
+			t.Fatal(err)
+		}
+	}
+	f.Server = New(Options{
+		Settings: f.now, Store: store, Log: slog.New(slog.NewTextHandler(&f.log, nil)), Registerer: f.registry,
+		Lookup: func(name string) (directory.Record, bool) { r, ok := names[strings.ToLower(name)]; return r, ok },
+	})
+	listener, err := net.Listen("tcp", "127.0.0.1:0")
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.address = listener.Addr().String()
+	go func() { f.served <- f.Serve(listener) }()
+	t.Cleanup(f.stop)
+	return f
+}
+
+func (f *fixture) now() Settings {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.settings
+}
+
+func (f *fixture) change(change func(*Settings)) {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	change(&f.settings)
+}
+
+func (f *fixture) stop() {
+	ctx, cancel := context.WithCancel(context.Background())
+	cancel()
+	_ = f.Shutdown(ctx)
+}
+
+// messages gives the texts in a maildrop.
+func (f *fixture) messages(t *testing.T, r directory.Record) []string {
+	t.Helper()
+	session, err := f.Store.Open(context.Background(), mailbox(r))
+	if err != nil {
+		t.Fatal(err)
+	}
+	var texts []string
+	for _, m := range session.Messages() {
+		body, err := session.Body(context.Background(), m)
+		if err != nil {
+			t.Fatal(err)
+		}
+		text, err := io.ReadAll(body)
+		if err = errors.Join(err, body.Close()); err != nil {
+			t.Fatal(err)
+		}
+		texts = append(texts, string(text))
+	}
+	return texts
+}
+
+// client is one end of a scripted conversation.
+type client struct {
+	t *testing.T
+	net.Conn
+	in *bufio.Reader
+}
+
+func (f *fixture) dial(t *testing.T) *client {
+	t.Helper()
+	c, err := net.Dial("tcp", f.address)
+	if err != nil {
+		t.Fatal(err)
+	}
+	t.Cleanup(func() { _ = c.Close() })
+	_ = c.SetDeadline(time.Now().Add(deadline))
+	return &client{t, c, bufio.NewReader(c)}
+}
+
+// greet connects and says LHLO.
+func (f *fixture) greet(t *testing.T) *client {
+	t.Helper()
+	c := f.dial(t)
+	c.expect("220 mx.example.com LMTP")
+	c.say("LHLO mta.example.org\r\n")
+	for strings.HasPrefix(c.line(), "250-") {
+	}
+	return c
+}
+
+func (c *client) say(text string) {
+	c.t.Helper()
+	if _, err := io.WriteString(c, text); err != nil {
+		c.t.Fatal(err)
+	}
+}
+
+func (c *client) line() string {
+	c.t.Helper()
+	line, err := c.in.ReadString('\n')
+	if err != nil {
+		c.t.Fatalf("read %q: %v", line, err)
+	}
+	return strings.TrimSuffix(line, "\r\n")
+}
+
+func (c *client) expect(prefixes ...string) {
+	c.t.Helper()
+	for _, prefix := range prefixes {
+		if got := c.line(); !strings.HasPrefix(got, prefix) {
+			c.t.Fatalf("got %q, want %q…", got, prefix)
+		}
+	}
+}
+
+func (c *client) expectEnd() {
+	c.t.Helper()
+	if rest, err := io.ReadAll(c.in); err != nil || len(rest) > 0 {
+		c.t.Errorf("got %q, %v; want the end", rest, err)
+	}
+}
+
+// script plays "C: …" and "S: …" lines; those of the server need only begin so.
+func (c *client) script(text string) {
+	c.t.Helper()
+	for line := range strings.Lines(text) {
+		line = strings.TrimSpace(line)
+		if command, ok := strings.CutPrefix(line, "C:"); ok {
+			c.say(strings.TrimPrefix(command, " ") + "\r\n")
+		} else if reply, ok := strings.CutPrefix(line, "S: "); ok {
+			c.expect(reply)
+		}
+	}
+}
+
+func TestGreetingAndExtensions(t *testing.T) {
+	c := start(t, nil).dial(t)
+	c.script(`S: 220 mx.example.com LMTP
+		C: EHLO x
+		S: 500 5.5.1
+		C: LHLO x
+		S: 250-Hello x
+		S: 250-PIPELINING
+		S: 250-8BITMIME
+		S: 250-ENHANCEDSTATUSCODES
+		S: 250-CHUNKING
+		S: 250-SMTPUTF8
+		S: 250-SIZE 100000
+		S: 250 LIMITS RCPTMAX=3
+		C: DATA
+		S: 502 5.5.1
+		C: QUIT
+		S: 221 2.0.0`)
+	c.expectEnd()
+}
+
+func TestDeliverySaysWhereItCameFrom(t *testing.T) {
+	f := start(t, nil)
+	c := f.greet(t)
+	c.script(`C: MAIL FROM:<carol@example.org> BODY=8BITMIME
+		S: 250 2.0.0
+		C: RCPT TO:<Sales@Example.com>
+		S: 250 2.0.0
+		C: DATA
+		S: 354
+		C: Subject: hello
+		C:
+		C: ..dot
+		C: .
+		S: 250 2.0.0 <Sales@Example.com> Delivered`)
+	lines := strings.Split(f.messages(t, alice)[0], "\r\n")
+	want := []string{
+		"Return-Path: <carol@example.org>", "Delivered-To: Sales@Example.com",
+		"Received: from mta.example.org ([127.0.0.1])", "\tby mx.example.com with LMTP id ", "\tfor <Sales@Example.com>; ",
+		"Subject: hello", "", ".dot", "",
+	}
+	if len(lines) != len(want) {
+		t.Fatalf("lines %q, want %q", lines, want)
+	}
+	for i := range want {
+		if !strings.HasPrefix(lines[i], want[i]) {
+			t.Errorf("line %d is %q, want %q", i+1, lines[i], want[i])
+		}
+	}
+	if log := f.log.text(); !strings.Contains(log, "mailbox="+alice.ID) || strings.Contains(log, "hello") {
+		t.Errorf("log %s", log)
+	}
+}
+
+func TestRecipientsGetRepliesOfTheirOwn(t *testing.T) {
+	f := start(t, nil)
+	f.greet(t).script(`C: MAIL FROM:<>
+		S: 250
+		C: RCPT TO:<nobody@example.com>
+		S: 550 5.1.1
+		C: RCPT TO:<disabled@example.com>
+		S: 550 5.2.1
+		C: RCPT TO:<bob@example.com>
+		S: 250
+		C: RCPT TO:<small@example.com>
+		S: 250
+		C: RCPT TO:<alice@example.com>
+		S: 250
+		C: RCPT TO:<sales@example.com>
+		S: 452 4.5.3
+		C: DATA
+		S: 354
+		C: Subject: large
+		C:
+		C: ` + strings.Repeat("x", 8192) + `
+		C: .
+		S: 250 2.0.0 <bob@example.com>
+		S: 552 5.2.2 <small@example.com>
+		S: 250 2.0.0 <alice@example.com>`)
+	for box, want := range map[string]int{alice.Address: 1, bob.Address: 1, small.Address: 0} {
+		if got := len(f.messages(t, names[box])); got != want {
+			t.Errorf("%s has %d messages, want %d", box, got, want)
+		}
+	}
+	for status, want := range map[string]float64{"2.0.0": 2, "5.2.2": 1, "5.1.1": 1, "5.2.1": 1} {
+		if got := testutil.ToFloat64(f.metrics.replies.WithLabelValues(status)); got != want {
+			t.Errorf("%v recipients were answered %s, want %v", got, status, want)
+		}
+	}
+}
+
+func TestOneMailboxUnderTwoNamesGetsOneCopy(t *testing.T) {
+	f := start(t, nil)
+	f.greet(t).script(`C: MAIL FROM:<>
+		S: 250
+		C: RCPT TO:<alice@example.com>
+		S: 250
+		C: RCPT TO:<sales@example.com>
+		S: 250
+		C: RCPT TO:<alice@example.com>
+		S: 250
+		C: DATA
+		S: 354
+		C: .
+		S: 250 2.0.0 <alice@example.com>
+		S: 250 2.0.0 <sales@example.com>
+		S: 250 2.0.0 <alice@example.com>`)
+	if n := len(f.messages(t, alice)); n != 1 {
+		t.Errorf("%d copies, want 1", n)
+	}
+}
+
+func TestOverQuotaIsToldBeforeTheText(t *testing.T) {
+	f := start(t, nil)
+	c := f.greet(t)
+	for range 2 {
+		c.script(`C: MAIL FROM:<>
+			S: 250
+			C: RCPT TO:<small@example.com>
+			S: 250
+			C: DATA
+			S: 354
+			C: .
+			S: 250`)
+	}
+	c.script(`C: MAIL FROM:<>
+		S: 250
+		C: RCPT TO:<small@example.com>
+		S: 552 5.2.2
+		C: QUIT
+		S: 221`)
+	f.change(func(s *Settings) { s.OverQuotaReply = config.Defer })
+	f.greet(t).script(`C: MAIL FROM:<>
+		S: 250
+		C: RCPT TO:<small@example.com>
+		S: 452 4.2.2`)
+}
+
+func TestDeclaredSizeCountsForTheQuota(t *testing.T) {
+	start(t, nil).greet(t).script(`C: MAIL FROM:<> SIZE=8193
+		S: 250
+		C: RCPT TO:<small@example.com>
+		S: 552 5.2.2
+		C: RCPT TO:<alice@example.com>
+		S: 250`)
+}
+
+// A message of exactly the allowed size is taken, one octet more is not, whichever way it comes.
+func TestSizeLimit(t *testing.T) {
+	f := start(t, nil)
+	f.change(func(s *Settings) { s.MaxMessageOctets = 100 })
+	c := f.greet(t)
+	c.script(`C: MAIL FROM:<> SIZE=101
+		S: 552 5.3.4`)
+	const envelope = "MAIL FROM:<> SIZE=100\r\nRCPT TO:<alice@example.com>\r\nRCPT TO:<bob@example.com>\r\n"
+	for octets, reply := range map[int]string{100: "250 2.0.0", 101: "552 5.3.4"} {
+		text := strings.Repeat("x", octets-2) + "\r\n"
+		c.say(envelope + "DATA\r\n")
+		c.expect("250", "250", "250", "354")
+		c.say(text + ".\r\n")
+		c.expect(reply+" <alice@example.com>", reply+" <bob@example.com>")
+		c.say(envelope + fmt.Sprintf("BDAT %d LAST\r\n", octets) + text)
+		c.expect("250", "250", "250", reply+" <alice@example.com>", reply+" <bob@example.com>")
+	}
+	if n := len(f.messages(t, alice)); n != 2 {
+		t.Errorf("%d messages, want 2", n)
+	}
+}
+
+func TestPipelinedChunksAndLongLines(t *testing.T) {
+	f := start(t, nil)
+	c := f.greet(t)
+	long := strings.Repeat("y", 70000)
+	c.say("MAIL FROM:<a@b>\r\nRCPT TO:<alice@example.com>\r\nBDAT 5\r\nA: b\nBDAT 70002 LAST\r\n\n" + long + "\n" +
+		"MAIL FROM:<a@b>\r\nRCPT TO:<alice@example.com>\r\nDATA\r\n")
+	c.expect("250", "250", "250 2.0.0 Continue", "250 2.0.0 <alice@example.com>", "250", "250", "354")
+	c.say("A: b\r\n\r\n" + long + "\r\n.\r\nQUIT\r\n")
+	c.expect("250 2.0.0 <alice@example.com>", "221")
+	for _, text := range f.messages(t, alice) {
+		if !strings.HasSuffix(text, "\r\nA: b\r\n\r\n"+long+"\r\n") {
+			t.Errorf("text of %d octets ends otherwise", len(text))
+		}
+	}
+}
+
+func TestEndlessLineIsRefusedForGood(t *testing.T) {
+	c := start(t, nil).greet(t)
+	c.script(`C: MAIL FROM:<>
+		S: 250
+		C: RCPT TO:<alice@example.com>
+		S: 250
+		C: DATA
+		S: 354`)
+	go func() { _, _ = io.Copy(c, strings.NewReader(strings.Repeat("z", maxLineOctets+2))) }()
+	c.expect("5")
+}
+
+// SMTP smuggling: only CRLF "." CRLF ends the text.
+func TestBareLineEndsDoNotEndTheText(t *testing.T) {
+	f := start(t, nil)
+	c := f.greet(t)
+	c.script(`C: MAIL FROM:<>
+		S: 250
+		C: RCPT TO:<alice@example.com>
+		S: 250
+		C: DATA
+		S: 354`)
+	c.say("A: b\n\nx\n.\nMAIL FROM:<evil@example.org>\n.\r\ny\r\n.\r\n")
+	c.expect("250 2.0.0 <alice@example.com>")
+	if text := f.messages(t, alice)[0]; !strings.HasSuffix(text, "\r\nx\r\n.\r\nMAIL FROM:<evil@example.org>\r\n.\r\ny\r\n") {
+		t.Errorf("text %q", text)
+	}
+}
+
+func TestHostileEnvelope(t *testing.T) {
+	f := start(t, nil)
+	c := f.dial(t)
+	c.expect("220")
+	c.say("LHLO a(b)<c>\rX-Evil:1\r\n")
+	for strings.HasPrefix(c.line(), "250-") {
+	}
+	c.say("MAIL FROM:<\"a\rX-Evil: 1\"@b>\r\n")
+	c.expect("501 5.1.7")
+	c.script(`C: MAIL FROM:<"a> b\"c"@example.org>
+		S: 250
+		C: RCPT TO:<alice@example.com>
+		S: 250
+		C: DATA
+		S: 354
+		C: .
+		S: 250`)
+	text := f.messages(t, alice)[0]
+	if !strings.HasPrefix(text, "Return-Path: <\"a> b\\\"c\"@example.org>\r\n") || strings.Contains(text, "X-Evil") ||
+		!strings.Contains(text, "\r\nReceived: from unknown ([127.0.0.1])\r\n") {
+		t.Errorf("text %q", text)
+	}
+}
+
+func TestConnectionCutWithinTheText(t *testing.T) {
+	f := start(t, nil)
+	c := f.greet(t)
+	c.script(`C: MAIL FROM:<>
+		S: 250
+		C: RCPT TO:<alice@example.com>
+		S: 250
+		C: DATA
+		S: 354
+		C: Subject: cut`)
+	if err := c.Close(); err != nil {
+		t.Fatal(err)
+	}
+	if err := f.Shutdown(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(f.messages(t, alice)); n != 0 {
+		t.Errorf("%d messages of a connection that was cut", n)
+	}
+}
+
+// brokenStore fails in one way, after the text was read.
+type brokenStore struct {
+	maildrop.Store
+	err error
+}
+
+func (s brokenStore) Deliver(_ context.Context, r []maildrop.Recipient, _ io.Reader) ([]error, error) {
+	results := make([]error, len(r))
+	for i := range results {
+		results[i] = s.err
+	}
+	return results, nil
+}
+
+func (s brokenStore) Usage(context.Context, maildrop.Mailbox) (maildrop.Usage, error) {
+	return maildrop.Usage{}, nil
+}
+
+func TestStoreErrors(t *testing.T) {
+	for reply, err := range map[string]error{
+		"452 4.3.1": fmt.Errorf("deliver: %w", maildrop.ErrNoSpace),
+		"451 4.3.0": fmt.Errorf("deliver: %w: mail/secret-owner", maildrop.ErrForeignOwner),
+		"552 5.2.2": maildrop.ErrOverQuota,
+	} {
+		t.Run(reply, func(t *testing.T) {
+			c := start(t, brokenStore{err: err}).greet(t)
+			c.script(`C: MAIL FROM:<>
+				S: 250
+				C: RCPT TO:<alice@example.com>
+				S: 250
+				C: DATA
+				S: 354
+				C: text that the store does not read
+				C: .`)
+			if got := c.line(); !strings.HasPrefix(got, reply) || strings.Contains(got, "secret") {
+				t.Errorf("got %q, want %s", got, reply)
+			}
+			c.script(`C: NOOP
+				S: 250`)
+		})
+	}
+}
+
+// shutDown starts a shutdown and waits until no new connection is taken.
+func (f *fixture) shutDown(t *testing.T, ctx context.Context) <-chan error {
+	t.Helper()
+	done := make(chan error, 1)
+	go func() { done <- f.Shutdown(ctx) }()
+	if err := <-f.served; err != nil {
+		t.Errorf("Serve: %v", err)
+	}
+	return done
+}
+
+func TestShutdownLetsMessagesFinish(t *testing.T) {
+	f := start(t, nil)
+	idle, busy := f.greet(t), f.greet(t)
+	busy.script(`C: MAIL FROM:<>
+		S: 250
+		C: RCPT TO:<alice@example.com>
+		S: 250
+		C: DATA
+		S: 354`)
+	done := f.shutDown(t, context.Background())
+	idle.expect("421 4.3.2")
+	idle.expectEnd()
+	busy.script(`C: Subject: last
+		C: .
+		S: 250 2.0.0 <alice@example.com>
+		S: 421 4.3.2`)
+	busy.expectEnd()
+	if err := <-done; err != nil {
+		t.Error(err)
+	}
+	if n := len(f.messages(t, alice)); n != 1 {
+		t.Errorf("%d messages, want 1", n)
+	}
+}
+
+func TestShutdownEndsWithItsContext(t *testing.T) {
+	f := start(t, nil)
+	busy := f.greet(t)
+	busy.script(`C: MAIL FROM:<>
+		S: 250`)
+	ctx, cancel := context.WithCancel(context.Background())
+	done := f.shutDown(t, ctx)
+	cancel()
+	if err := <-done; !errors.Is(err, context.Canceled) {
+		t.Errorf("Shutdown: %v", err)
+	}
+	busy.expectEnd()
+}
+
+func TestConnectionsAreLimited(t *testing.T) {
+	f := start(t, nil)
+	f.mu.Lock() // connections wait for their settings, so that this is quick
+	defer f.mu.Unlock()
+	for range maxConnections {
+		f.dial(t)
+	}
+	last := f.dial(t)
+	last.expect("421 4.3.2 Too many connections")
+	last.expectEnd()
+}
+
+func TestSettingsAreLive(t *testing.T) {
+	f := start(t, nil)
+	f.change(func(s *Settings) { s.Hostname, s.MaxRecipients = "other.example.com", 1 })
+	f.dial(t).script(`S: 220 other.example.com LMTP
+		C: LHLO x
+		S: 250-Hello x
+		S: 250-PIPELINING
+		S: 250-8BITMIME
+		S: 250-ENHANCEDSTATUSCODES
+		S: 250-CHUNKING
+		S: 250-SMTPUTF8
+		S: 250-SIZE 100000
+		S: 250 LIMITS RCPTMAX=1`)
+}
+
+func TestMetricsNameNoMailbox(t *testing.T) {
+	f := start(t, nil)
+	f.greet(t).script(`C: MAIL FROM:<>
+		S: 250
+		C: RCPT TO:<alice@example.com>
+		S: 250
+		C: DATA
+		S: 354
+		C: .
+		S: 250`)
+	families, err := f.registry.Gather()
+	if err != nil {
+		t.Fatal(err)
+	}
+	if text := fmt.Sprint(families); strings.Contains(text, "alice") || strings.Contains(text, alice.ID) {
+		t.Errorf("metrics %s", text)
+	}
+	if problems, err := testutil.GatherAndLint(f.registry); err != nil || len(problems) != 0 {
+		t.Error(err, problems)
+	}
+}
