@@ -100,7 +100,7 @@ type PopServiceSpec struct {
 
 	// storage is where the maildrops are kept.
 	// +optional
-	// +kubebuilder:default={}
+	// +kubebuilder:default={layout: "Single", volume: {size: "10Gi"}}
 	Storage Storage `json:"storage,omitzero"`
 
 	// mailboxDefaults hold for every Mailbox that does not say otherwise.
@@ -375,8 +375,6 @@ const (
 )
 
 // Storage is where the maildrops are kept.
-//
-// +kubebuilder:validation:XValidation:rule="self.layout == oldSelf.layout",message="layout cannot be changed",fieldPath=".layout"
 type Storage struct {
 	// layout says how the maildrops are spread over volumes.
 	// +optional
@@ -384,7 +382,7 @@ type Storage struct {
 	Layout StorageLayout `json:"layout,omitempty"`
 	// volume is the claim that the operator makes.
 	// +optional
-	// +kubebuilder:default={}
+	// +kubebuilder:default={size: "10Gi"}
 	Volume Volume `json:"volume,omitzero"`
 	// onDelete says what becomes of the claim, and so of all mail, when the PopService is deleted. Retain keeps it, and a
 	// PopService of the same name takes it up again.

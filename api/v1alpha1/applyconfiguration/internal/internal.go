@@ -381,7 +381,10 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: storage
       type:
         namedType: com.github.popservice.popservice.api.v1alpha1.Storage
-      default: {}
+      default:
+        layout: Single
+        volume:
+          size: 10Gi
     - name: timeouts
       type:
         namedType: com.github.popservice.popservice.api.v1alpha1.Timeouts
@@ -509,7 +512,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: volume
       type:
         namedType: com.github.popservice.popservice.api.v1alpha1.Volume
-      default: {}
+      default:
+        size: 10Gi
 - name: com.github.popservice.popservice.api.v1alpha1.StorageLayout
   scalar: string
 - name: com.github.popservice.popservice.api.v1alpha1.TLS
