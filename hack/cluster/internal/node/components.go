@@ -67,6 +67,7 @@ func (n *Node) workers() []component {
 			"--cluster-cidr=" + clusterCIDR,
 			"--allocate-node-cidrs=true",
 			"--leader-elect=false",
+			"--flex-volume-plugin-dir=" + n.path("kubelet/volume-plugins"), // else made below /usr/libexec
 			"--use-service-account-credentials=true",
 			"--root-ca-file=" + n.path("pki/ca.crt"),
 			"--service-account-private-key-file=" + n.path("pki/service-accounts.key"),

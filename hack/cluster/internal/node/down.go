@@ -10,6 +10,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"regexp"
 	"slices"
 	"strconv"
 	"strings"
@@ -217,15 +218,22 @@ func (n *Node) removeLogLinks() error {
 	return failed
 }
 
-// removeCNIResults deletes what libcni keeps about the interfaces of pods.
+// cniResults is where libcni notes the interfaces that it made; pods that were killed leave their notes.
+const cniResults = "/var/lib/cni/results"
+
+// removeCNIResults deletes the notes on the pods of this cluster's network.
 func (n *Node) removeCNIResults() error {
-	files, err := filepath.Glob("/var/lib/cni/results/" + n.cniNetwork() + "-*")
-	if err != nil {
+	entries, err := os.ReadDir(cniResults)
+	if err != nil && !errors.Is(err, fs.ErrNotExist) {
 		return err
 	}
+	note := regexp.MustCompile("^" + regexp.QuoteMeta(n.cniNetwork()) + "-([0-9a-f]{64})-eth0$")
 	var failed error
-	for _, file := range files {
-		failed = errors.Join(failed, removeFile(file))
+	for _, entry := range entries {
+		if found := note.FindStringSubmatch(entry.Name()); found != nil {
+			failed = errors.Join(failed, removeFile(filepath.Join(cniResults, entry.Name())),
+				removeFile(filepath.Join(cniResults, "cni-loopback-"+found[1]+"-lo")))
+		}
 	}
 	return failed
 }
