@@ -1,4 +1,12 @@
 // Package pop3 serves maildrops over POP3 (RFC 1939) as [MS-STANXPOP3] states it.
+//
+// A session goes through three states:
+//
+//	AUTHORIZATION: USER PASS AUTH STLS CAPA QUIT. A login opens the mailbox and leads to TRANSACTION.
+//	TRANSACTION: STAT LIST RETR DELE NOOP RSET TOP UIDL CAPA QUIT, on the list of messages as it was at login.
+//	UPDATE: entered by QUIT in TRANSACTION and by nothing else; removes the messages that DELE has marked.
+//
+// Each connection has one goroutine, which runs its session; see session.talk.
 package pop3
 
 import (
@@ -7,6 +15,8 @@ import (
 	"log/slog"
 	"net"
 	"net/netip"
+	"sync"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 
@@ -54,22 +64,36 @@ func SettingsOf(c *config.Config) Settings {
 }
 
 // Server is a POP3 server on any number of listeners.
-type Server struct{ options Options }
+type Server struct {
+	options     Options
+	metrics     *metrics
+	limits      *limiter
+	failureStep time.Duration
 
-// New makes a Server and registers its metrics.
-func New(options Options) *Server { return &Server{options: options} }
-
-// Serve takes connections from the listener until the context is done, the server is shut down, or the listener fails for
-// good; only then is there an error. It closes the listener. Sessions go on until they end or Shutdown ends them.
-func (s *Server) Serve(ctx context.Context, listener net.Listener, security config.Security) error {
-	<-ctx.Done()
-	return listener.Close()
+	mu        sync.Mutex
+	phase     phase
+	listeners map[net.Listener]struct{}
+	sessions  map[*session]struct{}
+	running   sync.WaitGroup // one for each session; none is added while draining
+	updates   sync.WaitGroup // one for each session in the UPDATE state
 }
 
-// Shutdown takes no more connections and lets sessions finish until the context is done, then cuts those that are
-// left; their messages marked as deleted stay. A session in the UPDATE state is always waited for. It gives the context's
-// error if it cut a session.
-func (s *Server) Shutdown(ctx context.Context) error { return nil }
+// New makes a Server and registers its metrics.
+func New(options Options) *Server {
+	s := &Server{
+		options:     options,
+		limits:      newLimiter(),
+		failureStep: failureStep,
+		listeners:   make(map[net.Listener]struct{}),
+		sessions:    make(map[*session]struct{}),
+	}
+	s.metrics = newMetrics(options.Registerer, s.Sessions)
+	return s
+}
 
 // Sessions tells how many connections are open.
-func (s *Server) Sessions() int { return 0 }
+func (s *Server) Sessions() int {
+	s.mu.Lock()
+	defer s.mu.Unlock()
+	return len(s.sessions)
+}

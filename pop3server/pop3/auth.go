@@ -1,0 +1,164 @@
+package pop3
+
+import (
+	"bytes"
+	"encoding/base64"
+	"errors"
+
+	"github.com/popservice/popservice/pop3server/config"
+	"github.com/popservice/popservice/pop3server/sasl"
+	"github.com/popservice/popservice/pop3server/sasl/plain"
+)
+
+// maxContinuationOctets bounds a client's line within an exchange, with its end. It is no command, so that the limit
+// for commands, which is far too small for some mechanisms, does not hold for it (RFC 5034 §4).
+const maxContinuationOctets = 65536
+
+// saslMechanism is a mechanism that AUTH knows.
+type saslMechanism struct {
+	plaintext bool // sends the password in the clear
+	begin     func(*session) sasl.Mechanism
+}
+
+var saslMechanisms = map[config.Mechanism]saslMechanism{
+	config.MechanismPlain: {plaintext: true, begin: func(s *session) sasl.Mechanism { return plain.New(s.verify) }},
+}
+
+// saslOffered gives the mechanisms that may be used on this connection as it is now, in the order of the settings.
+func (s *session) saslOffered() []config.Mechanism {
+	var offered []config.Mechanism
+	for _, name := range s.settings.Authentication.Mechanisms {
+		if m, ok := saslMechanisms[name]; ok && s.permits(m.plaintext) {
+			offered = append(offered, name)
+		}
+	}
+	return offered
+}
+
+// auth is RFC 5034 §4 AUTH: a mechanism, and an initial response if the client has one.
+func (s *session) auth(args arguments) error {
+	defer clear(args)
+	offered := s.saslOffered()
+	if len(offered) == 0 {
+		return refuseState // SecureLogin in the clear, or USER alone
+	}
+	if args.none() {
+		return s.listMechanisms(offered)
+	}
+	keyword, initial := cutWord(args)
+	for _, name := range offered {
+		if bytes.EqualFold(keyword, []byte(name)) {
+			return s.authenticate(name, initial)
+		}
+	}
+	return refuseMechanism
+}
+
+// listMechanisms answers AUTH without an argument with the mechanisms, as clients older than CAPA ask for them.
+func (s *session) listMechanisms(offered []config.Mechanism) error {
+	s.ok("")
+	for _, name := range offered {
+		s.wire.writeString(string(name))
+		s.wire.writeString("\r\n")
+	}
+	s.end()
+	return nil
+}
+
+func (s *session) authenticate(name config.Mechanism, initial arguments) error {
+	response, err := initialResponse(initial)
+	if err != nil {
+		return err
+	}
+	if err := s.exchange(saslMechanisms[name].begin(s), response); err != nil {
+		return s.refuseExchange(name, err)
+	}
+	return s.logIn(name, "User successfully authenticated.")
+}
+
+// initialResponse decodes the initial response: nil if there is none, empty if it is "=" (RFC 5034 §4).
+func initialResponse(text arguments) ([]byte, error) {
+	if text.none() {
+		return nil, nil
+	}
+	word, ok := text.one()
+	if !ok {
+		return nil, refuseArguments
+	}
+	if string(word) == "=" {
+		return []byte{}, nil
+	}
+	return decodeBase64(word)
+}
+
+// exchange lets the mechanism and the client talk until one of them has had enough.
+func (s *session) exchange(m sasl.Mechanism, response []byte) error {
+	for {
+		challenge, done, err := m.Next(response)
+		clear(response)
+		if done || err != nil {
+			return err
+		}
+		if response, err = s.challenge(challenge); err != nil {
+			return err
+		}
+	}
+}
+
+// refuseExchange answers an exchange that has failed. Back in the AUTHORIZATION state, the client may try again. What the
+// client got wrong in the framing is told; an error of the connection ends the session; what else failed is a failed login.
+func (s *session) refuseExchange(name config.Mechanism, err error) error {
+	var failed *exchangeError
+	switch {
+	case errors.As(err, new(*refusal)):
+		return err
+	case errors.As(err, &failed):
+		return failed.cause
+	}
+	return s.refuseLogin(name, err)
+}
+
+// exchangeError is one of reading the client's response, not of the mechanism.
+type exchangeError struct{ cause error }
+
+func (e *exchangeError) Error() string { return e.cause.Error() }
+
+// challenge sends a challenge and gives the response to it, which is never nil. RFC 5034 §4: every line of an exchange is a
+// response; "*" gives it up. Challenges are not bound by the 512 octets of other replies.
+func (s *session) challenge(challenge []byte) ([]byte, error) {
+	s.wire.writeString("+ ")
+	s.wire.write(base64.StdEncoding.AppendEncode(nil, challenge))
+	s.wire.writeString("\r\n")
+	line, err := s.responseLine()
+	if err != nil {
+		return nil, &exchangeError{err}
+	}
+	defer clear(line)
+	if string(line) == "*" {
+		return nil, refuseCanceled
+	}
+	return decodeBase64(line)
+}
+
+// responseLine gives the next line without its end.
+func (s *session) responseLine() ([]byte, error) {
+	if err := s.await(); err != nil {
+		return nil, err
+	}
+	line, err := s.wire.readLong(maxContinuationOctets)
+	return trimLineEnd(line), err
+}
+
+// decodeBase64 decodes strictly: other characters, wrong padding and stray bits fail. The result is never nil.
+func decodeBase64(text []byte) ([]byte, error) {
+	if bytes.ContainsAny(text, "\r\n") { // the decoder passes over these
+		return nil, refuseBase64
+	}
+	decoded := make([]byte, base64.StdEncoding.DecodedLen(len(text)))
+	n, err := base64.StdEncoding.Strict().Decode(decoded, text)
+	if err != nil {
+		clear(decoded)
+		return nil, refuseBase64
+	}
+	return decoded[:n], nil
+}

@@ -1,0 +1,93 @@
+package pop3
+
+import (
+	"errors"
+	"time"
+)
+
+// handler carries out a command. It sends the positive reply itself and gives nil, or gives a *refusal, which is sent for it.
+// Any other error ends the session without a reply.
+type handler struct {
+	run    func(*session, arguments) error
+	states state
+}
+
+// commands are those of RFC 1939, RFC 2449 (CAPA), RFC 2595 (STLS) and RFC 5034 (AUTH). [MS-STANXPOP3] V0012: there is no APOP.
+var commands = map[string]handler{
+	"USER": {(*session).userCommand, authorization},
+	"PASS": {(*session).pass, authorization},
+	"AUTH": {(*session).auth, authorization},
+	"STLS": {(*session).stls, authorization},
+	"CAPA": {(*session).capa, authorization | transaction},
+	"QUIT": {(*session).quit, authorization | transaction},
+	"STAT": {(*session).stat, transaction},
+	"LIST": {(*session).scan, transaction},
+	"RETR": {(*session).retr, transaction},
+	"DELE": {(*session).dele, transaction},
+	"NOOP": {(*session).noop, transaction},
+	"RSET": {(*session).rset, transaction},
+	"TOP":  {(*session).top, transaction},
+	"UIDL": {(*session).uidl, transaction},
+}
+
+// execute carries out a command line and sends the reply to it. Its error ends the session; a refusal has been sent.
+func (s *session) execute(line []byte) error {
+	started := time.Now()
+	s.log.commands++
+	c, err := parseCommand(line)
+	if err == nil {
+		err = s.carryOut(c)
+	} else {
+		err = refuseControl
+	}
+	s.server.metrics.observe(string(c.keyword), resultOf(err), time.Since(started))
+	return s.conclude(err)
+}
+
+// carryOut finds the handler and runs it, if the state allows.
+func (s *session) carryOut(c command) error {
+	keyword := string(c.keyword)
+	// RFC 1939 §7 PASS: valid immediately after USER only.
+	if keyword != "PASS" {
+		s.user = ""
+	}
+	h, ok := commands[keyword]
+	switch {
+	case !ok:
+		return refuseUnknown
+	case h.states&s.state == 0: // RFC 1939 §3; [MS-STANXPOP3] C0002, C0003
+		return refuseState
+	}
+	return h.run(s, c.argument)
+}
+
+// conclude sends the reply that a refusal asks for and counts bad commands in a row, which a good one ends.
+func (s *session) conclude(err error) error {
+	var r *refusal
+	if !errors.As(err, &r) {
+		s.bad = 0
+		return err
+	}
+	if r.faulty {
+		s.bad++
+	}
+	if s.bad >= s.settings.Limits.MaxBadCommands {
+		r = refuseBadCommands
+	}
+	s.refuse(r)
+	if r.closing != "" {
+		return r
+	}
+	return nil
+}
+
+// resultOf is the label of a command's outcome in the metrics.
+func resultOf(err error) string {
+	switch {
+	case err == nil || errors.Is(err, errQuit):
+		return "ok"
+	case errors.As(err, new(*refusal)):
+		return "refused"
+	}
+	return "failed"
+}

@@ -1,0 +1,100 @@
+package pop3
+
+import "strconv"
+
+// refusal is a negative reply. RFC 1939 §3 wants status lines of at most 512 octets ([MS-STANXPOP3] C0001); all of these are
+// constant texts and none quotes the client. Each says why, as far as that is no help to an intruder (V0001).
+type refusal struct {
+	text string
+	// faulty: the client has sent what no client should; too many in a row end the session.
+	faulty bool
+	// closing is the reason for which the connection is closed after the reply ([MS-STANXPOP3] C0005); empty if it is not.
+	closing string
+}
+
+func (r *refusal) Error() string { return r.text }
+
+// Exchange's texts, where they are known, so that clients and people recognize them.
+var (
+	refuseState      = &refusal{text: "Command is not valid in this state.", faulty: true}
+	refuseTooLong    = &refusal{text: "Protocol error. Connection is closed. 10", closing: "command too long"}
+	refuseMechanism  = &refusal{text: "Protocol error. 14", faulty: true}
+	refuseCredential = &refusal{text: "Logon failure: unknown user name or bad password."}
+	refuseCanceled   = &refusal{text: "The AUTH protocol exchange was canceled by the client.", faulty: true}
+)
+
+// Our own texts.
+var (
+	refuseUnknown     = &refusal{text: "Command is not recognized.", faulty: true}
+	refuseArguments   = &refusal{text: "Command arguments are not valid.", faulty: true}
+	refuseControl     = &refusal{text: "Command has a control character.", faulty: true}
+	refuseBase64      = &refusal{text: "Response is not valid base64.", faulty: true}
+	refuseNumber      = &refusal{text: "There is no such message."}
+	refuseDeleted     = &refusal{text: "Message is marked as deleted."}
+	refuseVanished    = &refusal{text: "Message is no longer in the mailbox."}
+	refuseUnreadable  = &refusal{text: "Message cannot be read now. Try again later."}
+	refuseMailbox     = &refusal{text: "Mailbox cannot be opened now. Try again later."}
+	refuseBusy        = &refusal{text: "Server is too busy to check the password. Try again later."}
+	refuseCertificate = &refusal{text: "TLS is not available."}
+	refuseInjection   = &refusal{
+		text: "Protocol error. Connection is closed.", closing: "commands behind STLS",
+	}
+	refuseFailedLogins = &refusal{
+		text: "Logon failure: unknown user name or bad password. Connection is closed.", closing: "too many failed logins",
+	}
+	refuseBadCommands = &refusal{
+		text: "Too many bad commands. Connection is closed.", closing: "too many bad commands",
+	}
+	refuseConnections = &refusal{
+		text: "Too many connections. Try again later.", closing: "too many connections",
+	}
+	refuseMailboxConnections = &refusal{
+		text: "Too many connections to this mailbox. Try again later.", closing: "too many connections to the mailbox",
+	}
+	refuseIdle     = &refusal{text: "Connection is closed. Idle timeout.", closing: "idle"}
+	refuseShutdown = &refusal{text: "Server is shutting down. Connection is closed.", closing: "shutdown"}
+	// RFC 1939 §6 QUIT has this text.
+	refuseUpdate = &refusal{text: "some deleted messages not removed", closing: "update failed"}
+)
+
+// ok sends a positive reply; the text may be empty.
+func (s *session) ok(text string) {
+	s.wire.writeString("+OK")
+	if text != "" {
+		s.wire.writeString(" ")
+		s.wire.writeString(text)
+	}
+	s.wire.writeString("\r\n")
+}
+
+// okNumbers sends a positive reply with two numbers, or begins a multi-line one.
+func (s *session) okNumbers(a, b int64) {
+	s.wire.writeString("+OK ")
+	s.numbers(a, b)
+}
+
+// numbers sends a line with two numbers.
+func (s *session) numbers(a, b int64) {
+	var space [48]byte
+	line := strconv.AppendInt(space[:0], a, 10)
+	line = strconv.AppendInt(append(line, ' '), b, 10)
+	s.wire.write(append(line, '\r', '\n'))
+}
+
+// numberText sends a line with a number and a text of at most 70 octets.
+func (s *session) numberText(n int64, text string) {
+	var space [112]byte
+	line := strconv.AppendInt(space[:0], n, 10)
+	line = append(append(line, ' '), text...)
+	s.wire.write(append(line, '\r', '\n'))
+}
+
+// end ends a multi-line reply (RFC 1939 §3).
+func (s *session) end() { s.wire.writeString(".\r\n") }
+
+// refuse sends a negative reply.
+func (s *session) refuse(r *refusal) {
+	s.wire.writeString("-ERR ")
+	s.wire.writeString(r.text)
+	s.wire.writeString("\r\n")
+}
