@@ -125,14 +125,17 @@ func openCache() (*binaries.Cache, error) {
 // repositoryRoot walks up from the working directory to the folder of this module's go.mod.
 func repositoryRoot() (string, error) {
 	dir, err := os.Getwd()
-	for ; err == nil; dir = filepath.Dir(dir) {
-		mod, readErr := os.ReadFile(filepath.Join(dir, "go.mod"))
-		if readErr == nil && strings.HasPrefix(string(mod), "module github.com/popservice/popservice\n") {
+	if err != nil {
+		return "", fmt.Errorf("finding the working directory: %w", err)
+	}
+	for {
+		mod, err := os.ReadFile(filepath.Join(dir, "go.mod"))
+		if err == nil && strings.HasPrefix(string(mod), "module github.com/popservice/popservice\n") {
 			return dir, nil
 		}
 		if dir == filepath.Dir(dir) {
 			return "", errors.New("not inside a checkout of popservice: run `go run ./hack/cluster` from its root")
 		}
+		dir = filepath.Dir(dir)
 	}
-	return "", fmt.Errorf("finding the working directory: %w", err)
 }

@@ -40,10 +40,11 @@ func (n *Node) Down(ctx context.Context, purge bool) error {
 	if !purge {
 		return nil
 	}
+	// The lock stays: a run that waits for it would otherwise hold a file that nobody else can find.
 	if err := os.RemoveAll(n.dir); err != nil {
 		return fmt.Errorf("removing the cluster's logs: %w", err)
 	}
-	return os.Remove(n.lockFile())
+	return nil
 }
 
 // anythingLeft tells whether a cluster runs, in whole or in part, or has left something behind.

@@ -102,18 +102,17 @@ func (n *Node) loadPause(ctx context.Context) error {
 	program := n.path("bin", "pause")
 	build := exec.CommandContext(ctx, "go", "build", "-trimpath", "-buildvcs=false", "-ldflags", "-s -w", "-o", program,
 		"github.com/popservice/popservice/hack/cluster/pause")
-	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOOS=linux", "GOFLAGS=")
+	build.Env = append(os.Environ(), "CGO_ENABLED=0", "GOFLAGS=")
 	if _, err := output(build); err != nil {
 		return fmt.Errorf("building the pause program: %w", err)
 	}
-	ready := func(ctx context.Context) error {
-		_, err := output(n.ctr(ctx, "version"))
-		return err
-	}
-	if err := poll(ctx, startLimit, ready); err != nil {
-		return n.explain("containerd", err)
-	}
 	_, err := n.load(ctx, ImageBinary{Name: pauseImage, Binary: program})
+	return err
+}
+
+// containerdReady tells whether containerd answers.
+func (n *Node) containerdReady(ctx context.Context) error {
+	_, err := output(n.ctr(ctx, "version"))
 	return err
 }
 

@@ -96,6 +96,9 @@ func (n *Node) start(ctx context.Context) error {
 	if err := s.await(ctx, "kube-apiserver", client.serverReady); err != nil {
 		return err
 	}
+	if err := s.await(ctx, "containerd", n.containerdReady); err != nil {
+		return err
+	}
 	if err := n.loadPause(ctx); err != nil {
 		return err
 	}
