@@ -12,11 +12,13 @@ import (
 // nodeCommands need Linux and root.
 var nodeCommands = []command{
 	{name: "up", run: plain((*node.Node).Up), help: "start the cluster, or leave it as it is when it runs"},
-	{name: "down", args: "[--purge]", run: down, help: "stop the cluster and remove all of it but its logs (purge: these too)"},
+	{name: "down", args: "[--purge]", run: down,
+		help: "stop the cluster and remove all of it but its logs (purge: these too)"},
 	{name: "status", run: status, help: "show what runs; fails when the cluster is not up"},
 	{name: "kubeconfig", run: kubeconfig, help: "print the path of the administrator's kubeconfig"},
 	{name: "load", args: "IMAGE=BINARY…", run: load, help: "make images of static programs and give them to the node"},
-	{name: "recycle", run: plain((*node.Node).Recycle), help: "empty volumes whose claims are gone and offer them again"},
+	{name: "recycle", run: plain((*node.Node).Recycle),
+		help: "empty volumes whose claims are gone and offer them again"},
 	{name: "exec", args: "-- COMMAND…", run: execute, help: "run a command where Services and pods are reached"},
 	{name: "forwarder", run: forward},
 }

@@ -26,7 +26,7 @@ func (n *Node) newAPI(port int) (*api, error) {
 	if err != nil {
 		return nil, fmt.Errorf("reading the cluster's authority: %w", err)
 	}
-	certificate, err := tls.LoadX509KeyPair(n.path("pki", "apiserver-kubelet.crt"), n.path("pki", "apiserver-kubelet.key"))
+	certificate, err := tls.LoadX509KeyPair(n.path("pki/apiserver-kubelet.crt"), n.path("pki/apiserver-kubelet.key"))
 	if err != nil {
 		return nil, fmt.Errorf("reading the administrator's certificate: %w", err)
 	}

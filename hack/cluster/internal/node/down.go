@@ -176,7 +176,7 @@ func (n *Node) removeFiles(context.Context) error {
 		return fmt.Errorf("removing the cluster's files: %w", err)
 	}
 	for _, entry := range entries {
-		if entry.Name() != "logs" {
+		if !strings.HasPrefix(entry.Name(), "logs") {
 			failed = errors.Join(failed, os.RemoveAll(n.path(entry.Name())))
 		}
 	}

@@ -6,7 +6,9 @@ import (
 	"bytes"
 	"embed"
 	"encoding/base64"
+	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"text/template"
 
@@ -44,6 +46,9 @@ func (n *Node) settings(cniPlugins string) settings {
 var folders = []string{"", "logs/pods", "pki", "cni", "containerd", "kubelet", "volumes", "images", "bin"}
 
 func (n *Node) writeFiles(cniPlugins string, port int) error {
+	if err := n.setLogsAside(); err != nil {
+		return err
+	}
 	for _, folder := range folders {
 		if err := os.MkdirAll(n.path(folder), 0o755); err != nil {
 			return fmt.Errorf("making the cluster's folders: %w", err)
@@ -68,6 +73,18 @@ func (n *Node) writeFiles(cniPlugins string, port int) error {
 		return fmt.Errorf("writing the configuration: %w", err)
 	}
 	return n.writeCredentials(port)
+}
+
+// setLogsAside keeps the logs of the last start apart from those of this one, the audit log above all.
+func (n *Node) setLogsAside() error {
+	aside := n.path("logs-before")
+	if err := os.RemoveAll(aside); err != nil {
+		return fmt.Errorf("removing old logs: %w", err)
+	}
+	if err := os.Rename(n.path("logs"), aside); err != nil && !errors.Is(err, fs.ErrNotExist) {
+		return fmt.Errorf("setting the logs of the last start aside: %w", err)
+	}
+	return nil
 }
 
 // servers and clients of the cluster. The names and groups are those that Kubernetes' built-in roles are bound to.

@@ -38,14 +38,16 @@ const cniPackage = "containernetworking-plugins"
 // Preflight tells why a node cannot run here, before anything is done.
 func Preflight() error {
 	if os.Geteuid() != 0 {
-		return fmt.Errorf("a node needs root, for namespaces, mounts and cgroups: run the command with sudo. %s", existing)
+		return fmt.Errorf("a node needs root, for namespaces, mounts and cgroups: run the command with sudo. %s",
+			existing)
 	}
 	header := unix.CapUserHeader{Version: unix.LINUX_CAPABILITY_VERSION_3}
 	var data [2]unix.CapUserData
 	if err := unix.Capget(&header, &data[0]); err != nil {
 		return fmt.Errorf("reading the capabilities of this process: %w", err)
 	}
-	for name, capability := range map[string]uint{"CAP_SYS_ADMIN": unix.CAP_SYS_ADMIN, "CAP_NET_ADMIN": unix.CAP_NET_ADMIN} {
+	needed := map[string]uint{"CAP_SYS_ADMIN": unix.CAP_SYS_ADMIN, "CAP_NET_ADMIN": unix.CAP_NET_ADMIN}
+	for name, capability := range needed {
 		if data[0].Effective&(1<<capability) == 0 {
 			return fmt.Errorf("a node needs %s (in a container, start that with --privileged). %s", name, existing)
 		}

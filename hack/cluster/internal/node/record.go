@@ -22,7 +22,8 @@ type record struct {
 
 func (n *Node) recordFile() string { return n.path("cluster.json") }
 
-// readRecord returns an empty record when there is none, or only a torn one: cleaning finds what runs in other ways too.
+// readRecord returns an empty record when there is none, or only a torn one: cleaning finds what runs in other ways
+// too.
 func (n *Node) readRecord() (record, error) {
 	var r record
 	data, err := os.ReadFile(n.recordFile())

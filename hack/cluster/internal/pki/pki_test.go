@@ -21,8 +21,8 @@ func TestLeavesVerify(t *testing.T) {
 		usage x509.ExtKeyUsage
 		ok    bool
 	}{
-		"server by address":       {[]string{"127.0.0.1", "kubernetes"}, "127.0.0.1", x509.ExtKeyUsageServerAuth, true},
-		"server by name":          {[]string{"127.0.0.1", "kubernetes"}, "kubernetes", x509.ExtKeyUsageServerAuth, true},
+		"server by address":       {[]string{"127.0.0.1", "api"}, "127.0.0.1", x509.ExtKeyUsageServerAuth, true},
+		"server by name":          {[]string{"127.0.0.1", "api"}, "api", x509.ExtKeyUsageServerAuth, true},
 		"server under other name": {[]string{"127.0.0.1"}, "kubernetes", x509.ExtKeyUsageServerAuth, false},
 		"client":                  {nil, "", x509.ExtKeyUsageClientAuth, true},
 		"client as server":        {nil, "", x509.ExtKeyUsageServerAuth, false},
