@@ -1,0 +1,78 @@
+package server
+
+import (
+	"log/slog"
+	"sync"
+	"sync/atomic"
+
+	"github.com/popservice/popservice/pop3server/control"
+	"github.com/popservice/popservice/pop3server/directory"
+)
+
+// mailboxes is the directory folder and the version of it that is served.
+type mailboxes struct {
+	path string
+	log  *slog.Logger
+
+	mu     sync.Mutex // held while loading
+	served atomic.Pointer[loadedDirectory]
+}
+
+// loadedDirectory is a version of the directory with what was wrong in the folder.
+type loadedDirectory struct {
+	*directory.Directory
+	problems directory.Problems
+	everRead bool // the folder could be read, then or before
+}
+
+func newMailboxes(path string, log *slog.Logger) *mailboxes {
+	m := &mailboxes{path: path, log: log}
+	m.served.Store(&loadedDirectory{Directory: &directory.Directory{}})
+	m.load()
+	return m
+}
+
+// load reads the folder again.
+func (m *mailboxes) load() {
+	m.mu.Lock()
+	defer m.mu.Unlock()
+	before := m.served.Load()
+	next := &loadedDirectory{}
+	next.Directory, next.problems = directory.Load(m.path, before.Directory)
+	next.everRead = before.everRead || next.folderProblem() == nil
+	m.served.Store(next)
+	m.tell(before, next)
+}
+
+// tell logs what is new. A problem stays in the folder for as long as it takes to put it right, but is logged once.
+func (m *mailboxes) tell(before, next *loadedDirectory) {
+	known := make(map[string]bool)
+	for _, p := range before.problems {
+		known[p.Err.Error()] = true
+	}
+	for _, p := range next.problems {
+		if !known[p.Err.Error()] {
+			m.log.Warn("directory has a problem", "bucket", p.Bucket, "refused", p.Refused, "error", p.Err)
+		}
+	}
+	m.log.Debug("directory loaded", "mailboxes", next.Len(), "problems", len(next.problems))
+}
+
+// folderProblem gives the error of a folder that could not be read.
+func (d *loadedDirectory) folderProblem() error {
+	for _, p := range d.problems {
+		if p.Bucket == "" {
+			return p.Err
+		}
+	}
+	return nil
+}
+
+func (m *mailboxes) lookup(name string) (directory.Record, bool) { return m.served.Load().Lookup(name) }
+
+func (m *mailboxes) status() control.Directory {
+	served := m.served.Load()
+	return control.Directory{
+		Revisions: served.Revisions(), Errors: served.problems.Refused(), Mailboxes: served.Len(),
+	}
+}

@@ -1,0 +1,56 @@
+package server
+
+import (
+	"context"
+	"sync"
+
+	"github.com/popservice/popservice/pop3server/config"
+	"github.com/popservice/popservice/pop3server/internal/watch"
+)
+
+// follow takes over changes of the files until the context ends.
+func (s *server) follow(ctx context.Context, running *sync.WaitGroup) {
+	running.Go(func() { s.followConfiguration(ctx) })
+	running.Go(func() { watch.Paths(ctx, s.log, []string{s.mailboxes.path}, s.mailboxes.load) })
+	if s.identity != nil {
+		running.Go(func() { watch.Paths(ctx, s.log, s.identity.Paths(), s.identity.load) })
+	}
+}
+
+// followConfiguration follows the configuration file, and the certificates' files, which are other ones after a change of it.
+func (s *server) followConfiguration(ctx context.Context) {
+	stop := s.followCertificates(ctx)
+	defer func() { stop() }()
+	watch.Paths(ctx, s.log, []string{s.configuration.path}, func() {
+		if s.configuration.reload(s.prepare) {
+			stop()
+			stop = s.followCertificates(ctx)
+		}
+	})
+}
+
+// prepare brings into force what of a new configuration is more than a setting to look up.
+func (s *server) prepare(next *config.Config) { s.certificates.use(next.TLS) }
+
+// followCertificates follows the files until it is stopped.
+func (s *server) followCertificates(ctx context.Context) (stop func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	ended := make(chan struct{})
+	go func() {
+		defer close(ended)
+		watch.Paths(ctx, s.log, s.certificates.paths(), s.certificates.reload)
+	}()
+	return func() {
+		cancel()
+		<-ended
+	}
+}
+
+// paths gives the files that the certificates are read from.
+func (c *certificates) paths() []string {
+	var paths []string
+	for _, files := range c.served.Load().settings.Certificates {
+		paths = append(paths, files.CertFile, files.KeyFile)
+	}
+	return paths
+}
