@@ -21,6 +21,9 @@ const (
 	StateVariable = "POPSERVICE_CLUSTER_STATE"
 )
 
+// AuditLogVariable tells commands of `exec` the path of the audit log.
+const AuditLogVariable = "POPSERVICE_AUDIT_LOG"
+
 const (
 	defaultName  = "popservice"
 	defaultState = "/var/lib/popservice-cluster"

@@ -32,10 +32,10 @@ func (n *Node) Exec(args []string) error {
 	return netns.Exec(n.namespace, program, args, n.execEnvironment(os.Environ()))
 }
 
-// execEnvironment points clients at the cluster, ctr included.
+// execEnvironment points clients at the cluster, ctr included, and tells where the writes to the API server are noted.
 func (n *Node) execEnvironment(environ []string) []string {
 	set := []string{"KUBECONFIG=" + n.Kubeconfig(), "CONTAINERD_ADDRESS=" + n.containerdSocket(),
-		"CONTAINERD_NAMESPACE=k8s.io"}
+		"CONTAINERD_NAMESPACE=k8s.io", AuditLogVariable + "=" + n.auditLog()}
 	environ = slices.DeleteFunc(environ, func(variable string) bool {
 		name, _, _ := strings.Cut(variable, "=")
 		return slices.ContainsFunc(set, func(s string) bool { return strings.HasPrefix(s, name+"=") })

@@ -140,7 +140,8 @@ func TestExecEnvironmentReplacesTheCallersCluster(t *testing.T) {
 	n := testNode(t)
 	got := n.execEnvironment([]string{"HOME=/h", "KUBECONFIG=/elsewhere", "KUBECONFIGS=kept"})
 	want := []string{"HOME=/h", "KUBECONFIGS=kept", "KUBECONFIG=" + n.Kubeconfig(),
-		"CONTAINERD_ADDRESS=" + n.containerdSocket(), "CONTAINERD_NAMESPACE=k8s.io"}
+		"CONTAINERD_ADDRESS=" + n.containerdSocket(), "CONTAINERD_NAMESPACE=k8s.io",
+		"POPSERVICE_AUDIT_LOG=" + n.auditLog()}
 	if diff := cmp.Diff(want, got); diff != "" {
 		t.Errorf("environment (-want +got):\n%s", diff)
 	}
