@@ -9,6 +9,7 @@ import (
 
 // PopService is a fleet of POP3 servers over one store of maildrops.
 //
+// +kubebuilder:validation:XValidation:rule="self.metadata.name.matches('^[a-z]([a-z0-9-]*[a-z0-9])?$') && size(self.metadata.name) <= 50",message="metadata.name must be at most 50 characters of a-z, 0-9 and '-', and begin with a letter: Services are named after it"
 // +kubebuilder:object:root=true
 // +kubebuilder:resource:shortName=pop,categories=mail
 // +kubebuilder:subresource:status

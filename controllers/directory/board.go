@@ -1,0 +1,88 @@
+package directory
+
+import (
+	"sync"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/event"
+
+	"github.com/popservice/popservice/api/v1alpha1"
+)
+
+// Reach says how far a mailbox's record has come.
+type Reach int
+
+const (
+	// Unknown: the record is older than this process, and there is no server to ask.
+	Unknown Reach = iota
+	// Pending: a server that is ready has not loaded the record yet, or there is no such server.
+	Pending
+	// Loaded: every server that is ready has loaded it.
+	Loaded
+)
+
+// Problem is what is wrong with a Mailbox, in the words of a condition. It is nothing if the reason is empty.
+type Problem struct{ Reason, Message string }
+
+// Outcome is what has become of a Mailbox in the directory.
+type Outcome struct {
+	Generation int64
+	MailboxID  string
+	// Refused says why the mailbox is not served at all.
+	Refused Problem
+	// Alias says which alias is left out, and why.
+	Alias Problem
+	// Credentials says which credential is left out, and why.
+	Credentials Problem
+	Reach       Reach
+	// since is the revision in which the record last changed.
+	since int64
+}
+
+// Board is where the directory's controller tells of Mailboxes and the Mailboxes' controller reads it. It is filled anew when the
+// operator starts. Its methods may be called at the same time.
+type Board struct {
+	changes chan event.TypedGenericEvent[*v1alpha1.Mailbox]
+
+	mu       sync.Mutex
+	outcomes map[types.NamespacedName]Outcome
+}
+
+// NewBoard makes an empty board.
+func NewBoard() *Board {
+	return &Board{
+		changes:  make(chan event.TypedGenericEvent[*v1alpha1.Mailbox]),
+		outcomes: make(map[types.NamespacedName]Outcome),
+	}
+}
+
+// Changes tells of each Mailbox whose outcome has changed. It has to be read.
+func (b *Board) Changes() <-chan event.TypedGenericEvent[*v1alpha1.Mailbox] { return b.changes }
+
+// Get gives a Mailbox's outcome, if there is one yet.
+func (b *Board) Get(name types.NamespacedName) (Outcome, bool) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	outcome, ok := b.outcomes[name]
+	return outcome, ok
+}
+
+// Forget gives up what is known of a Mailbox that is gone.
+func (b *Board) Forget(name types.NamespacedName) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.outcomes, name)
+}
+
+// set notes an outcome and tells whether it is a new one. A record that has been loaded stays loaded as long as it does not
+// change: a pod is not ready before it has the whole directory, so that pods which come and go say nothing about it.
+func (b *Board) set(name types.NamespacedName, outcome Outcome) bool {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	last, known := b.outcomes[name]
+	if known && last.Reach == Loaded && last.since == outcome.since && outcome.since > 0 {
+		outcome.Reach = Loaded
+	}
+	b.outcomes[name] = outcome
+	return !known || last != outcome
+}

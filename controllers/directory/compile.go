@@ -1,0 +1,94 @@
+package directory
+
+import (
+	"slices"
+
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/popservice/popservice/api/v1alpha1"
+	"github.com/popservice/popservice/pop3server/directory"
+)
+
+// entry is a Mailbox on its way into a bucket.
+type entry struct {
+	mailbox     *v1alpha1.Mailbox
+	claims      claims
+	credentials resolved
+}
+
+// name gives the Mailbox's name.
+func (e *entry) name() types.NamespacedName { return client.ObjectKeyFromObject(e.mailbox) }
+
+// outcome says what is wrong with the Mailbox, if anything is.
+func (e *entry) outcome() Outcome {
+	return Outcome{
+		Generation:  e.mailbox.Generation,
+		MailboxID:   directory.MailboxID(string(e.mailbox.Spec.Address)),
+		Refused:     e.claims.refused,
+		Alias:       e.claims.alias,
+		Credentials: e.credentials.problem,
+	}
+}
+
+// record makes the servers' record of a Mailbox. What its quota leaves out, the PopService says.
+func (e *entry) record(defaults v1alpha1.Quota) (directory.Record, error) {
+	spec := &e.mailbox.Spec
+	quota, err := quotaOf(spec.Quota.Or(defaults))
+	if err != nil {
+		return directory.Record{}, err
+	}
+	state := directory.Enabled
+	if spec.State == v1alpha1.MailboxDisabled {
+		state = directory.Disabled
+	}
+	return directory.Record{
+		ID:          directory.MailboxID(string(spec.Address)),
+		Address:     string(spec.Address),
+		Aliases:     e.claims.aliases,
+		Owner:       e.name().String(),
+		State:       state,
+		Quota:       quota,
+		Credentials: e.credentials.usable,
+	}, nil
+}
+
+func quotaOf(quota v1alpha1.Quota) (q directory.Quota, err error) {
+	if q.IssueWarning, err = v1alpha1.LimitOctets(quota.IssueWarning); err != nil {
+		return q, err
+	}
+	q.ProhibitReceive, err = v1alpha1.LimitOctets(quota.ProhibitReceive)
+	return q, err
+}
+
+// merge gives a bucket's records as they are to be: those that did not change keep the revision of their last change, the others get
+// the new one. It tells whether anything differs.
+func merge(before, wanted []directory.Record, revision int64) (merged []directory.Record, changed bool) {
+	old := make(map[string]directory.Record, len(before))
+	for _, r := range before {
+		old[r.ID] = r
+	}
+	changed = len(before) != len(wanted)
+	merged = slices.Clone(wanted)
+	for i := range merged {
+		last, known := old[merged[i].ID]
+		merged[i].Since = last.Since
+		if !known || !sameRecord(last, merged[i]) {
+			merged[i].Since = revision
+			changed = true
+		} else if !slices.Equal(last.Credentials, merged[i].Credentials) {
+			changed = true // the same verifiers, of a Secret that was written again
+		}
+	}
+	return merged, changed
+}
+
+// sameRecord tells whether two records are the same to a server.
+func sameRecord(a, b directory.Record) bool {
+	return a.Address == b.Address && a.Owner == b.Owner && a.State == b.State && a.Quota == b.Quota &&
+		slices.Equal(a.Aliases, b.Aliases) && slices.EqualFunc(a.Credentials, b.Credentials, sameCredential)
+}
+
+func sameCredential(a, b directory.Credential) bool {
+	return a.Name == b.Name && a.Verifier == b.Verifier
+}

@@ -1,0 +1,96 @@
+package directory
+
+import (
+	"context"
+	"slices"
+	"time"
+
+	"sigs.k8s.io/controller-runtime/pkg/log"
+	"sigs.k8s.io/controller-runtime/pkg/reconcile"
+
+	"github.com/popservice/popservice/controllers/internal/fleet"
+)
+
+// How often servers are asked whether they have loaded a new revision: often while the kubelet is at it, and then ever less.
+const (
+	askSoon   = 150 * time.Millisecond
+	askLater  = time.Second
+	askRarely = 10 * time.Second
+
+	soonLasts  = 3 * time.Second
+	laterLasts = time.Minute
+)
+
+// follow asks the servers what they have of the bucket, pokes those that are behind, and tells what has become of each Mailbox.
+func (r *Reconciler) follow(ctx context.Context, b *bucket, entries []entry) (reconcile.Result, error) {
+	servers, err := r.Fleet.Servers(ctx, b.request.NamespacedName)
+	if err != nil {
+		return reconcile.Result{}, err
+	}
+	name, revision := b.contents.Header.Bucket, b.contents.Header.Revision
+	behind := lagging(servers, name, revision)
+	written := r.lastWritten(b.request)
+	if err := r.Fleet.Poke(ctx, b.request.Namespace, behind, written); err != nil {
+		log.FromContext(ctx).Error(err, "a server may see the directory late")
+	}
+	loaded, asked := loadedBy(servers, name)
+	for i := range entries {
+		outcome := entries[i].outcome()
+		if record := b.find(string(entries[i].mailbox.Spec.Address)); record != nil && outcome.Refused.Reason == "" {
+			outcome.since = record.Since
+			outcome.Reach = r.reach(record.Since, loaded, asked)
+		}
+		r.tell(ctx, &entries[i], outcome)
+	}
+	if asked && loaded >= revision {
+		return reconcile.Result{}, nil
+	}
+	return reconcile.Result{RequeueAfter: interval(time.Since(written))}, nil
+}
+
+// reach tells how far a record has come that last changed in a revision.
+func (r *Reconciler) reach(since, loaded int64, asked bool) Reach {
+	switch {
+	case asked && loaded >= since:
+		return Loaded
+	case !asked && since < r.Started.UnixMilli():
+		return Unknown
+	}
+	return Pending
+}
+
+// lagging gives the servers that have not loaded a revision of a bucket.
+func lagging(servers []fleet.Server, bucket string, revision int64) []fleet.Server {
+	return slices.DeleteFunc(slices.Clone(servers), func(server fleet.Server) bool {
+		return server.Status == nil || server.Status.Directory.Revisions[bucket] >= revision
+	})
+}
+
+// loadedBy gives the revision of a bucket that every ready server has loaded. There is none unless all of them could be asked, and
+// there is one at all.
+func loadedBy(servers []fleet.Server, bucket string) (revision int64, ok bool) {
+	for _, server := range servers {
+		if !server.Ready {
+			continue
+		}
+		if server.Status == nil {
+			return 0, false
+		}
+		has := server.Status.Directory.Revisions[bucket]
+		if !ok || has < revision {
+			revision = has
+		}
+		ok = true
+	}
+	return revision, ok
+}
+
+func interval(since time.Duration) time.Duration {
+	switch {
+	case since < soonLasts:
+		return askSoon
+	case since < laterLasts:
+		return askLater
+	}
+	return askRarely
+}

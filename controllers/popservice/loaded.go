@@ -1,0 +1,123 @@
+package popservice
+
+import (
+	"fmt"
+	"maps"
+	"slices"
+
+	"github.com/popservice/popservice/api/v1alpha1"
+	"github.com/popservice/popservice/controllers/internal/fleet"
+	"github.com/popservice/popservice/pop3server/control"
+)
+
+// What the servers have loaded of what they are to load: configuration, certificates, directory.
+
+// ready gives the servers that clients come to.
+func (s *state) ready() []fleet.Server {
+	return slices.DeleteFunc(slices.Clone(s.servers), func(server fleet.Server) bool { return !server.Ready })
+}
+
+// isCurrent tells whether a server has loaded every file that there is for it, apart from the directory.
+func (s *state) isCurrent(status *control.Status) bool {
+	if s.configErr == nil && status.Config.Revision != s.config.Revision {
+		return false
+	}
+	return !slices.ContainsFunc(s.certificates, func(c certificate) bool {
+		return c.fingerprint != "" && !serves(status, c)
+	})
+}
+
+func serves(status *control.Status, c certificate) bool {
+	return slices.ContainsFunc(status.Certificates, func(served control.Certificate) bool {
+		return served.Name == c.name && served.Fingerprint == c.fingerprint
+	})
+}
+
+// isServed tells whether every ready server serves a certificate, and that there is such a server.
+func (s *state) isServed(c certificate) bool {
+	ready := s.ready()
+	return len(ready) > 0 && !slices.ContainsFunc(ready, func(server fleet.Server) bool {
+		return server.Status == nil || !serves(server.Status, c)
+	})
+}
+
+// unreachable finds a ready server that could not be asked.
+func (s *state) unreachable(kind string) (finding, bool) {
+	for _, server := range s.ready() {
+		if server.Status == nil {
+			return pending(kind, reasonUnreachable, fmt.Sprintf("%v: the operator must reach the port %q of the servers' pods",
+				server.Err, fleet.ControlPort)), true
+		}
+	}
+	return finding{}, false
+}
+
+// certificatesReady tells whether every certificate is good, and served.
+func (s *state) certificatesReady() finding {
+	const kind = v1alpha1.ConditionCertificatesReady
+	if len(s.certificates) == 0 {
+		return good(kind, reasonNoTLS, "no listener uses TLS")
+	}
+	for _, c := range s.certificates {
+		if c.reason != "" {
+			return stalled(kind, c.reason, c.problem)
+		}
+	}
+	for _, c := range s.certificates {
+		if !s.isServed(c) {
+			return pending(kind, reasonNotServedYet, fmt.Sprintf("certificate %q is on its way to the servers", c.name))
+		}
+	}
+	return good(kind, reasonServed, "every server serves every certificate")
+}
+
+// configurationApplied tells whether every server runs the configuration.
+func (s *state) configurationApplied() finding {
+	const kind = v1alpha1.ConditionConfigurationApplied
+	if s.configErr != nil {
+		return stalled(kind, reasonInvalidConfiguration, s.configErr.Error()+". The servers keep the one that they have")
+	}
+	if f, ok := s.unreachable(kind); ok {
+		return f
+	}
+	ready := s.ready()
+	for _, server := range ready {
+		loaded := server.Status.Config
+		switch {
+		case loaded.Revision == s.config.Revision:
+		case loaded.Error != "":
+			return pending(kind, reasonConfigurationRefused, fmt.Sprintf("pod %s keeps its configuration: %s", server.Name, loaded.Error))
+		default:
+			return pending(kind, reasonApplying, fmt.Sprintf("the configuration is on its way to pod %s", server.Name))
+		}
+	}
+	if len(ready) == 0 {
+		return pending(kind, reasonApplying, "no server is ready")
+	}
+	return good(kind, reasonApplied, "every server runs this configuration")
+}
+
+// directorySynced tells whether every server has loaded every bucket of the directory.
+func (s *state) directorySynced() finding {
+	const kind = v1alpha1.ConditionDirectorySynced
+	if f, ok := s.unreachable(kind); ok {
+		return f
+	}
+	ready := s.ready()
+	for _, server := range ready {
+		refused := server.Status.Directory.Errors
+		for _, bucket := range slices.Sorted(maps.Keys(refused)) {
+			return pending(kind, reasonBucketRefused, fmt.Sprintf("pod %s keeps what it has of bucket %q: %s",
+				server.Name, bucket, refused[bucket]))
+		}
+		for bucket, revision := range s.revisions {
+			if server.Status.Directory.Revisions[bucket] < revision {
+				return pending(kind, reasonSyncing, fmt.Sprintf("changed mailboxes are on their way to pod %s", server.Name))
+			}
+		}
+	}
+	if len(ready) == 0 {
+		return pending(kind, reasonSyncing, "no server is ready")
+	}
+	return good(kind, reasonSynced, "every server has every mailbox")
+}

@@ -1,0 +1,40 @@
+package resources
+
+import (
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+
+	"github.com/popservice/popservice/api/v1alpha1"
+	"github.com/popservice/popservice/controllers/internal/names"
+)
+
+// Claim is where the mail is. It outlives the PopService unless the spec says otherwise. current is the claim that there is, nil if
+// there is none: one that was retained may be larger than asked for, and no claim can shrink.
+func Claim(in Input, current *corev1.PersistentVolumeClaim) *corev1ac.PersistentVolumeClaimApplyConfiguration {
+	volume := in.Service.Spec.Storage.Volume
+	spec := corev1ac.PersistentVolumeClaimSpec().
+		WithAccessModes(corev1.ReadWriteOnce).
+		WithResources(corev1ac.VolumeResourceRequirements().
+			WithRequests(corev1.ResourceList{corev1.ResourceStorage: claimSize(volume.Size, current)}))
+	if volume.StorageClassName != nil {
+		spec.WithStorageClassName(*volume.StorageClassName)
+	}
+	claim := corev1ac.PersistentVolumeClaim(names.Claim(in.name()), in.namespace()).
+		WithLabels(in.labels()).
+		WithSpec(spec)
+	if in.Service.Spec.Storage.OnDelete == v1alpha1.Delete {
+		claim.WithOwnerReferences(in.owner())
+	}
+	return claim
+}
+
+func claimSize(wanted resource.Quantity, current *corev1.PersistentVolumeClaim) resource.Quantity {
+	if current == nil {
+		return wanted
+	}
+	if has := current.Spec.Resources.Requests[corev1.ResourceStorage]; has.Cmp(wanted) > 0 {
+		return has
+	}
+	return wanted
+}

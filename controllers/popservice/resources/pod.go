@@ -1,0 +1,103 @@
+package resources
+
+import (
+	"fmt"
+	"path"
+
+	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
+
+	"github.com/popservice/popservice/controllers/internal/apply"
+	"github.com/popservice/popservice/controllers/internal/names"
+)
+
+const (
+	container = "pop3d"
+	// user is that of the image: nobody's in particular.
+	user = 65532
+	// stopGrace is what a server gets beyond its drain to end by itself.
+	stopGrace = 30
+)
+
+func (in Input) podSpec() (*corev1ac.PodSpecApplyConfiguration, error) {
+	server, err := in.container()
+	if err != nil {
+		return nil, err
+	}
+	template := in.Service.Spec.Pod
+	spec := corev1ac.PodSpec().
+		WithServiceAccountName(names.ServiceAccount(in.name())).
+		WithAutomountServiceAccountToken(false).
+		WithEnableServiceLinks(false).
+		WithTerminationGracePeriodSeconds(int64(in.Service.Spec.Timeouts.DrainSeconds) + stopGrace).
+		WithSecurityContext(podSecurity()).
+		WithContainers(server).
+		WithVolumes(in.volumes()...).
+		WithNodeSelector(template.NodeSelector)
+	if template.PriorityClassName != "" {
+		spec.WithPriorityClassName(template.PriorityClassName)
+	}
+	for _, secret := range in.Service.Spec.Image.PullSecrets {
+		spec.WithImagePullSecrets(corev1ac.LocalObjectReference().WithName(secret.Name))
+	}
+	for i := range template.Tolerations {
+		toleration, err := apply.Convert[corev1ac.TolerationApplyConfiguration](template.Tolerations[i])
+		if err != nil {
+			return nil, fmt.Errorf("toleration %d: %w", i, err)
+		}
+		spec.WithTolerations(&toleration)
+	}
+	return spec, nil
+}
+
+// podSecurity and containerSecurity meet the Pod Security Standard "restricted".
+func podSecurity() *corev1ac.PodSecurityContextApplyConfiguration {
+	return corev1ac.PodSecurityContext().
+		WithRunAsNonRoot(true).
+		WithRunAsUser(user).
+		WithRunAsGroup(user).
+		WithFSGroup(user).
+		WithFSGroupChangePolicy(corev1.FSGroupChangeOnRootMismatch). // a large volume is not walked at each start
+		WithSeccompProfile(corev1ac.SeccompProfile().WithType(corev1.SeccompProfileTypeRuntimeDefault))
+}
+
+func containerSecurity() *corev1ac.SecurityContextApplyConfiguration {
+	return corev1ac.SecurityContext().
+		WithAllowPrivilegeEscalation(false).
+		WithReadOnlyRootFilesystem(true).
+		WithCapabilities(corev1ac.Capabilities().WithDrop("ALL"))
+}
+
+func (in Input) container() (*corev1ac.ContainerApplyConfiguration, error) {
+	resources, err := apply.Convert[corev1ac.ResourceRequirementsApplyConfiguration](in.Service.Spec.Pod.Resources)
+	if err != nil {
+		return nil, fmt.Errorf("resources: %w", err)
+	}
+	server := corev1ac.Container().
+		WithName(container).
+		WithImage(in.ServerImage()).
+		WithArgs("serve", "--config", path.Join(configFolder, configFile)).
+		WithSecurityContext(containerSecurity()).
+		WithVolumeMounts(mounts()...).
+		WithResources(&resources).
+		WithStartupProbe(probe("/healthz", 1, 60)).
+		WithLivenessProbe(probe("/healthz", 20, 3)).
+		WithReadinessProbe(probe("/readyz", 2, 3))
+	if policy := in.Service.Spec.Image.PullPolicy; policy != "" {
+		server.WithImagePullPolicy(policy)
+	}
+	for _, p := range in.ports() {
+		server.WithPorts(corev1ac.ContainerPort().
+			WithName(p.name).WithContainerPort(p.number).WithProtocol(corev1.ProtocolTCP))
+	}
+	return server, nil
+}
+
+func probe(path string, period, failures int32) *corev1ac.ProbeApplyConfiguration {
+	return corev1ac.Probe().
+		WithHTTPGet(corev1ac.HTTPGetAction().WithPath(path).WithPort(intstr.FromString(portAdmin))).
+		WithPeriodSeconds(period).
+		WithTimeoutSeconds(5).
+		WithFailureThreshold(failures)
+}
