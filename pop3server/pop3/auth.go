@@ -37,21 +37,32 @@ func (s *session) saslOffered() []config.Mechanism {
 
 // auth is RFC 5034 §4 AUTH: a mechanism, and an initial response if the client has one.
 func (s *session) auth(args arguments) error {
-	defer clear(args)
 	offered := s.saslOffered()
 	if len(offered) == 0 {
+		clear(args)
 		return refuseState // SecureLogin in the clear, or USER alone
 	}
 	if args.none() {
 		return s.listMechanisms(offered)
 	}
+	name, response, err := beginning(args, offered)
+	clear(args) // now: they lie in the reader's buffer, which the next line may reuse
+	if err != nil {
+		return err
+	}
+	return s.authenticate(name, response)
+}
+
+// beginning gives the mechanism that the client wants and its initial response. Neither lies in the arguments.
+func beginning(args arguments, offered []config.Mechanism) (config.Mechanism, []byte, error) {
 	keyword, initial := cutWord(args)
 	for _, name := range offered {
 		if bytes.EqualFold(keyword, []byte(name)) {
-			return s.authenticate(name, initial)
+			response, err := initialResponse(initial)
+			return name, response, err
 		}
 	}
-	return refuseMechanism
+	return "", nil, refuseMechanism
 }
 
 // listMechanisms answers AUTH without an argument with the mechanisms, as clients older than CAPA ask for them.
@@ -65,11 +76,7 @@ func (s *session) listMechanisms(offered []config.Mechanism) error {
 	return nil
 }
 
-func (s *session) authenticate(name config.Mechanism, initial arguments) error {
-	response, err := initialResponse(initial)
-	if err != nil {
-		return err
-	}
+func (s *session) authenticate(name config.Mechanism, response []byte) error {
 	if err := s.exchange(saslMechanisms[name].begin(s), response); err != nil {
 		return s.refuseExchange(name, err)
 	}

@@ -89,6 +89,7 @@ func addressOf(conn net.Conn) netip.Addr {
 // run serves the client to the end and closes the connection.
 func (s *session) run() {
 	defer s.cancel()
+	defer s.leave() // after a panic; otherwise it has been done
 	reason := s.talk()
 	s.leave()
 	s.hangUp(reason)
@@ -193,12 +194,14 @@ func (s *session) part(err error) (reason string) {
 	return parting.closing
 }
 
-// leave gives the maildrop back.
+// leave gives the maildrop back, if the session has one.
 func (s *session) leave() {
 	if s.mail == nil {
 		return
 	}
-	if err := s.mail.Close(); err != nil {
+	mail := s.mail
+	s.mail = nil
+	if err := mail.Close(); err != nil {
 		s.server.options.Log.Error("cannot close maildrop", "mailbox", s.record.ID, "error", err)
 	}
 	s.server.limits.close(s.record.ID)

@@ -125,4 +125,6 @@ func (c *configuration) lmtp() lmtp.Settings {
 	}
 }
 
-func (c *configuration) maxConcurrentVerifications() int { return c.now().Limits.MaxConcurrentVerifications }
+func (c *configuration) maxConcurrentVerifications() int {
+	return c.now().Limits.MaxConcurrentVerifications
+}

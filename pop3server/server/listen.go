@@ -48,7 +48,9 @@ func (s *server) pop3Port(setting string, l config.Listener) *port {
 	}
 }
 
-func (s *server) serveLMTP(_ context.Context, listener net.Listener) error { return s.lmtp.Serve(listener) }
+func (s *server) serveLMTP(_ context.Context, listener net.Listener) error {
+	return s.lmtp.Serve(listener)
+}
 
 func (s *server) serveAdmin(ctx context.Context, listener net.Listener) error {
 	return admin.Serve(ctx, listener, admin.Handler(s.registry, s.checks()), s.log)
