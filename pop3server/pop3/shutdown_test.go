@@ -106,19 +106,23 @@ func TestDrainWaitsForUpdates(t *testing.T) {
 		c.login()
 		c.script("C: DELE 1\nS: +OK\nC: QUIT")
 		synctest.Wait()
-		start := time.Now()
 		result := f.shutdown(time.Second)
+		time.Sleep(59 * time.Second)
+		select {
+		case <-result:
+			t.Error("Shutdown did not wait for the update")
+		default:
+		}
 		c.expect("+OK POP3 server signing off.")
 		c.expectClosed()
 		if err := <-result; !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Shutdown gives %v", err)
 		}
-		f.expectElapsed(start, time.Minute)
 		f.expectMessages(alice)
 	})
 }
 
-// A session that hangs in the store is left behind, and what it does afterwards cannot remove anything.
+// A session that hangs in the store is left behind. What it carries out afterwards removes nothing, though a QUIT be among it.
 func TestCutOfASessionThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
 		f := newFixture(t)
@@ -130,8 +134,8 @@ func TestCutOfASessionThatHangs(t *testing.T) {
 		c := f.pipe(config.StartTLS)
 		c.expect("+OK ready")
 		c.login()
-		c.script("C: DELE 1\nS: +OK\nC: RSET\nS: +OK")
-		c.say("RETR 1\r\n")
+		c.say("RETR 1\r\nDELE 1\r\nQUIT\r\n")
+		synctest.Wait()
 		start := time.Now()
 		if err := <-f.shutdown(time.Second); !errors.Is(err, context.DeadlineExceeded) {
 			t.Errorf("Shutdown gives %v", err)
