@@ -12,7 +12,7 @@ import (
 
 	"github.com/popservice/popservice/pop3server/config"
 	"github.com/popservice/popservice/pop3server/control"
-	"github.com/popservice/popservice/pop3server/internal/tlstest"
+	"github.com/popservice/popservice/pop3server/tlstest"
 )
 
 // controlPort is a control port with files of its own.

@@ -22,8 +22,8 @@ import (
 	"github.com/popservice/popservice/pop3server/authn"
 	"github.com/popservice/popservice/pop3server/config"
 	"github.com/popservice/popservice/pop3server/directory"
-	"github.com/popservice/popservice/pop3server/internal/tlstest"
 	"github.com/popservice/popservice/pop3server/maildrop"
+	"github.com/popservice/popservice/pop3server/tlstest"
 )
 
 func TestMain(m *testing.M) { goleak.VerifyTestMain(m) }
