@@ -3,6 +3,7 @@ package main_test
 import (
 	"fmt"
 	"net/http"
+	"os"
 	"slices"
 	"strings"
 	"syscall"
@@ -224,16 +225,20 @@ func TestCertificatesByServerName(t *testing.T) {
 	p := newProgram(t).prepare().start()
 	first, other := p.ca.Issue(t, "", "pop.example.com"), p.ca.Issue(t, "", "mail.example.net")
 	p.config.Revision = "2"
+	folder := &volume{t: t, path: p.dir + "/other"} // nobody follows this one yet
+	must(t, os.Mkdir(folder.path, 0o700))
 	p.config.TLS.Certificates = append(p.config.TLS.Certificates, config.Certificate{
-		Name: "other", CertFile: p.dir + "/tls/other.crt", KeyFile: p.dir + "/tls/other.key",
+		Name: "other", CertFile: folder.path + "/other.crt", KeyFile: folder.path + "/other.key",
 	})
 	p.writeConfig()
 	p.expectRevision("2", "")
 	if told := p.status().Certificates; len(told) != 2 || told[1].Fingerprint != "" || told[1].Error == "" {
 		t.Errorf("told %+v", told)
 	}
-	p.tlsFiles.write(pairs(map[string]tlstest.Pair{"default": first, "other": other}))
+	p.tlsFiles.write(pairs(map[string]tlstest.Pair{"default": first}))
+	folder.write(pairs(map[string]tlstest.Pair{"other": other}))
 	p.eventually("other certificate", func() bool { return p.fingerprint("mail.example.net") == other.Fingerprint })
+	p.eventually("first certificate", func() bool { return p.fingerprint("pop.example.com") == first.Fingerprint })
 	for name, want := range map[string]tlstest.Pair{"pop.example.com": first, "MAIL.example.NET": other, "unknown.example.org": first, "": first} {
 		if p.fingerprint(name) != want.Fingerprint {
 			t.Errorf("%q is served another certificate", name)
