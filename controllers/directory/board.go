@@ -15,7 +15,9 @@ type Reach int
 const (
 	// Unknown: the record is older than this process, and there is no server to ask.
 	Unknown Reach = iota
-	// Pending: a server that is ready has not loaded the record yet, or there is no such server.
+	// Unserved: there is no server that is ready and can be asked.
+	Unserved
+	// Pending: a server that is ready has not loaded the record yet.
 	Pending
 	// Loaded: every server that is ready has loaded it.
 	Loaded

@@ -53,10 +53,12 @@ func (r *Reconciler) reach(since, loaded int64, asked bool) Reach {
 	switch {
 	case asked && loaded >= since:
 		return Loaded
-	case !asked && since < r.Started.UnixMilli():
+	case asked:
+		return Pending
+	case since < r.Started.UnixMilli():
 		return Unknown
 	}
-	return Pending
+	return Unserved
 }
 
 // lagging gives the servers that have not loaded a revision of a bucket.

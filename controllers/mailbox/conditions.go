@@ -13,11 +13,12 @@ import (
 
 // Reasons beside those of package directory.
 const (
-	reasonServing    = "Serving"
-	reasonDisabled   = "Disabled"
-	reasonSyncing    = "Syncing"
-	reasonResolved   = "Resolved"
-	reasonNoneNeeded = "NoCredentials"
+	reasonServing       = "Serving"
+	reasonDisabled      = "Disabled"
+	reasonSyncing       = "Syncing"
+	reasonNoServerReady = "NoServerReady"
+	reasonResolved      = "Resolved"
+	reasonNoneNeeded    = "NoCredentials"
 )
 
 // conditionsOf gives a Mailbox's conditions. Ready speaks of what the user has to put right first, then of what is on its way.
@@ -30,13 +31,22 @@ func conditionsOf(m *v1alpha1.Mailbox, outcome directory.Outcome) []metav1.Condi
 				conditions.True(v1alpha1.ConditionStalled, problem.Reason, problem.Message))
 		}
 	}
-	if outcome.Reach == directory.Pending || outcome.Reach == directory.Unknown && !wasReady(m) {
-		const message = "the mailbox is on its way to the servers"
-		return append(all,
-			conditions.False(v1alpha1.ConditionReady, reasonSyncing, message),
-			conditions.True(v1alpha1.ConditionReconciling, reasonSyncing, message))
+	switch {
+	case outcome.Reach == directory.Loaded || outcome.Reach == directory.Unknown && wasReady(m):
+		return append(all, ready(m))
+	case outcome.Reach == directory.Pending:
+		return append(all, reconciling(reasonSyncing, "the mailbox is on its way to the servers")...)
 	}
-	return append(all, ready(m))
+	return append(all, reconciling(reasonNoServerReady, fmt.Sprintf("no server of PopService %q is ready: see `kubectl get pop %s`",
+		m.Spec.ServiceRef.Name, m.Spec.ServiceRef.Name))...)
+}
+
+// reconciling is what comes right by itself.
+func reconciling(reason, message string) []metav1.Condition {
+	return []metav1.Condition{
+		conditions.False(v1alpha1.ConditionReady, reason, message),
+		conditions.True(v1alpha1.ConditionReconciling, reason, message),
+	}
 }
 
 // wasReady tells whether the status says of this very generation that it is ready.

@@ -1,0 +1,134 @@
+//go:build envtest
+
+package envtest
+
+import (
+	"strings"
+	"testing"
+
+	"k8s.io/apimachinery/pkg/apis/meta/v1/unstructured"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/yaml"
+)
+
+// refused are specs that the API server refuses at apply; the error names the field and says what it may be.
+var refused = []struct{ name, kind, spec, says string }{
+	{"no certificate", "PopService", `{}`, "tls.certificates is required"},
+	{"nobody could log in", "PopService", `{listeners: [{name: a, port: 110, security: Plaintext}]}`, "authentication.loginType"},
+	{"two servers", "PopService", `{replicas: 2, tls: TLS}`, "replicas must be 0 or 1"},
+	{"one port twice", "PopService", `{tls: TLS, listeners: [{name: a, port: 110, security: StartTLS}, {name: b, port: 110, security: StartTLS}]}`,
+		"each listener needs a port of its own"},
+	{"port out of range", "PopService", `{tls: TLS, listeners: [{name: a, port: 0, security: StartTLS}]}`, "spec.listeners[0].port"},
+	{"no such security", "PopService", `{tls: TLS, listeners: [{name: a, port: 110, security: SSL}]}`, "spec.listeners[0].security"},
+	{"a name that is taken", "PopService", `{tls: TLS, listeners: [{name: admin, port: 110, security: StartTLS}]}`, "are taken"},
+	{"port of LMTP", "PopService", `{tls: TLS, delivery: {lmtp: {port: 995}}}`, "delivery.lmtp.port must differ"},
+	{"LMTP on 25", "PopService", `{tls: TLS, delivery: {lmtp: {port: 25}}}`, "RFC 2033"},
+	{"short commands", "PopService", `{tls: TLS, limits: {maxCommandOctets: 39}}`, "spec.limits.maxCommandOctets"},
+	{"long commands", "PopService", `{tls: TLS, limits: {maxCommandOctets: 1025}}`, "spec.limits.maxCommandOctets"},
+	{"no time", "PopService", `{tls: TLS, timeouts: {preAuthenticatedSeconds: -1}}`, "spec.timeouts.preAuthenticatedSeconds"},
+	{"banner like APOP", "PopService", `{tls: TLS, banner: "hello <1.2@host>"}`, "APOP"},
+	{"banner of two lines", "PopService", `{tls: TLS, banner: "a\nb"}`, "one line"},
+	{"no such mechanism", "PopService", `{tls: TLS, authentication: {mechanisms: [APOP]}}`, "spec.authentication.mechanisms"},
+	{"message size", "PopService", `{tls: TLS, delivery: {maxMessageSize: 3Gi}}`, "from 1Ki to 2Gi"},
+	{"no such layout", "PopService", `{tls: TLS, storage: {layout: Spread}}`, "spec.storage.layout"},
+	{"no volume", "PopService", `{tls: TLS, storage: {volume: {size: "0"}}}`, "size must be more than 0"},
+	{"quotas crossed", "PopService", `{tls: TLS, mailboxDefaults: {quota: {issueWarning: 2Gi, prohibitReceive: 1Gi}}}`, "issueWarning"},
+	{"no quantity", "PopService", `{tls: TLS, mailboxDefaults: {quota: {prohibitReceive: lots}}}`, "unlimited"},
+	{"field that is unknown", "PopService", `{tls: TLS, port: 110}`, "spec.port"},
+
+	{"no service", "Mailbox", `{address: a@example.com}`, "spec.serviceRef"},
+	{"no domain", "Mailbox", `{serviceRef: {name: pop}, address: alice}`, "local-part@domain"},
+	{"a space", "Mailbox", `{serviceRef: {name: pop}, address: "al ice@example.com"}`, "local-part@domain"},
+	{"a slash", "Mailbox", `{serviceRef: {name: pop}, address: "al/ice@example.com"}`, "local-part@domain"},
+	{"upper case", "Mailbox", `{serviceRef: {name: pop}, address: Alice@example.com}`, "lower case"},
+	{"alias of itself", "Mailbox", `{serviceRef: {name: pop}, address: a@example.com, aliases: [a@example.com]}`, "among the aliases"},
+	{"no such state", "Mailbox", `{serviceRef: {name: pop}, address: a@example.com, state: Gone}`, "spec.state"},
+	{"no Secret", "Mailbox", `{serviceRef: {name: pop}, address: a@example.com, credentials: [{name: a}]}`, "credentials[0]"},
+	{"two Secrets", "Mailbox", `{serviceRef: {name: pop}, address: a@example.com, credentials: [{name: a, passwordSecretRef: {name: a}, verifierSecretRef: {name: a}}]}`,
+		"credentials[0]"},
+	{"no whole quota", "Mailbox", `{serviceRef: {name: pop}, address: a@example.com, quota: {prohibitReceive: 100m}}`, "whole quantity"},
+}
+
+func TestWrongValuesAreRefused(t *testing.T) {
+	w := newWorld(t)
+	for _, test := range refused {
+		t.Run(test.name, func(t *testing.T) {
+			err := kube.Create(t.Context(), w.object(test.kind, "pop", test.spec), client.FieldValidation("Strict"), client.DryRunAll)
+			if err == nil || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("error is %v, it should say %q", err, test.says)
+			}
+		})
+	}
+}
+
+// object makes an object of a spec in YAML, in which TLS stands for a certificate.
+func (w *world) object(kind, name, spec string) *unstructured.Unstructured {
+	w.Helper()
+	spec = strings.ReplaceAll(spec, "tls: TLS", "tls: {certificates: [{name: default, secretRef: {name: pop-tls}}]}")
+	var fields map[string]any
+	w.must(yaml.Unmarshal([]byte(spec), &fields))
+	object := &unstructured.Unstructured{Object: map[string]any{"spec": fields}}
+	object.SetAPIVersion("popservice.io/v1alpha1")
+	object.SetKind(kind)
+	object.SetNamespace(w.namespace)
+	object.SetName(name)
+	return object
+}
+
+func TestNamesThatNoServiceCanBear(t *testing.T) {
+	w := newWorld(t)
+	for _, name := range []string{"1pop", "pop.example", strings.Repeat("p", 51)} {
+		err := kube.Create(t.Context(), w.object("PopService", name, "{tls: TLS}"), client.DryRunAll)
+		if err == nil || !strings.Contains(err.Error(), "metadata.name must be") {
+			t.Errorf("%s: error is %v", name, err)
+		}
+	}
+}
+
+// What cannot be changed once it is there.
+func TestImmutableFields(t *testing.T) {
+	w := newWorld(t)
+	for _, test := range []struct{ kind, name, before, after, says string }{
+		{"PopService", "shrinks", "{tls: TLS, storage: {volume: {size: 2Gi}}}", "{tls: TLS, storage: {volume: {size: 1Gi}}}", "size cannot shrink"},
+		{"PopService", "class", "{tls: TLS, storage: {volume: {storageClassName: a}}}", "{tls: TLS, storage: {volume: {storageClassName: b}}}",
+			"storageClassName cannot be changed"},
+		{"Mailbox", "moves", "{serviceRef: {name: none}, address: a@example.com}", "{serviceRef: {name: other}, address: a@example.com}",
+			"serviceRef cannot be changed"},
+		{"Mailbox", "renamed", "{serviceRef: {name: none}, address: a@example.com}", "{serviceRef: {name: none}, address: b@example.com}",
+			"address cannot be changed"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			w.must(kube.Create(t.Context(), w.object(test.kind, test.name, test.before)))
+			changed := w.object(test.kind, test.name, test.after)
+			patch := client.MergeFrom(w.object(test.kind, test.name, "{}"))
+			if err := kube.Patch(t.Context(), changed, patch); err == nil || !strings.Contains(err.Error(), test.says) {
+				t.Errorf("error is %v, it should say %q", err, test.says)
+			}
+		})
+	}
+}
+
+// Exchange's defaults, and ours where Exchange has none, stand in what the API server gives back.
+func TestDefaults(t *testing.T) {
+	w := newWorld(t)
+	s := service()
+	s.Spec.Timeouts.DrainSeconds = 0
+	w.create(s)
+	spec := s.Spec
+	for name, ok := range map[string]bool{
+		"ports 110 and 995":   len(spec.Listeners) == 2 && spec.Listeners[0].Port == 110 && spec.Listeners[1].Port == 995,
+		"SecureLogin":         spec.Authentication.LoginType == "SecureLogin",
+		"60 and 1800 s":       spec.Timeouts.PreAuthenticatedSeconds == 60 && spec.Timeouts.AuthenticatedSeconds == 1800,
+		"512 octets":          spec.Limits.MaxCommandOctets == 512,
+		"16 sessions":         spec.Limits.MaxConnectionsPerMailbox == 16,
+		"one server":          *spec.Replicas == 1,
+		"claims are kept":     spec.Storage.OnDelete == "Retain",
+		"LMTP on 2424":        spec.Delivery.LMTP.Port == 2424,
+		"mail goes back":      spec.Delivery.OverQuotaReply == "Reject",
+		"status not yet seen": s.Status.ObservedGeneration == -1,
+	} {
+		if !ok {
+			t.Errorf("%s: not so: %+v", name, spec)
+		}
+	}
+}

@@ -1,0 +1,293 @@
+//go:build envtest
+
+package envtest
+
+import (
+	"encoding/json"
+	"fmt"
+	"slices"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	networkingv1 "k8s.io/api/networking/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/popservice/popservice/api/v1alpha1"
+)
+
+// patch changes an object's spec as kubectl patch --type=merge does.
+func (w *world) patch(object client.Object, name string, change any) {
+	w.Helper()
+	text, err := json.Marshal(change)
+	w.must(err)
+	object.SetNamespace(w.namespace)
+	object.SetName(name)
+	w.must(kube.Patch(w.ctx, object, client.RawPatch(types.MergePatchType, text)))
+}
+
+type fields = map[string]any
+
+func TestServesMailboxes(t *testing.T) {
+	w := newWorld(t)
+	w.running()
+	if !w.logsIn("alice@example.com", "one") || !w.logsIn("bob@example.com", "one") {
+		t.Error("a right password was refused")
+	}
+	if w.logsIn("alice@example.com", "two") {
+		t.Error("a wrong password was taken")
+	}
+	w.await("the count of mailboxes", func() string {
+		var s v1alpha1.PopService
+		w.get("pop", &s)
+		if s.Status.Mailboxes.Total != 2 || s.Status.Mailboxes.Ready != 2 || s.Status.ReadyReplicas != 1 {
+			return fmt.Sprintf("%+v", s.Status)
+		}
+		return ""
+	})
+}
+
+// A steady state writes nothing: neither in the time of two looks at the servers, nor when the operator starts anew.
+func TestSteadyStateWritesNothing(t *testing.T) {
+	w := newWorld(t)
+	w.running()
+	w.await("two looks at the servers without a write", func() string {
+		before := watched.count()
+		select {
+		case <-time.After(35 * time.Second): // the operator looks every 30 seconds
+		case <-w.ctx.Done():
+		}
+		if written := watched.in(w.namespace, before); len(written) > 0 {
+			return strings.Join(written, ", ")
+		}
+		return ""
+	})
+	var second writes
+	stop, err := startOperator(config, second.record)
+	w.must(err)
+	defer stop()
+	before := watched.count()
+	select {
+	case <-time.After(5 * time.Second): // it has seen everything by then
+	case <-w.ctx.Done():
+	}
+	if written := slices.Concat(second.in(w.namespace, 0), watched.in(w.namespace, before)); len(written) > 0 {
+		t.Errorf("an operator that was started anew wrote %s", strings.Join(written, ", "))
+	}
+}
+
+func TestMissingCertificateIsToldAndHeals(t *testing.T) {
+	w := newWorld(t)
+	w.create(service())
+	w.awaitService("pop", metav1.ConditionFalse, "SecretNotFound")
+	var s v1alpha1.PopService
+	w.get("pop", &s)
+	if text := message(s.Status.Conditions, v1alpha1.ConditionReady); !strings.Contains(text, "kubectl create secret tls pop-tls") {
+		t.Errorf("the message does not say what to do: %s", text)
+	}
+	w.awaitEvent("PopService", "SecretNotFound")
+	w.create(certificate(t))
+	w.awaitReady("pop")
+}
+
+func (w *world) awaitEvent(kind, reason string) {
+	w.Helper()
+	w.await("event "+reason, func() string {
+		var events corev1.EventList
+		w.must(kube.List(w.ctx, &events, client.InNamespace(w.namespace)))
+		for _, e := range events.Items {
+			if e.InvolvedObject.Kind == kind && e.Reason == reason && e.Type == corev1.EventTypeWarning {
+				return ""
+			}
+		}
+		return fmt.Sprintf("%d events, none of them", len(events.Items))
+	})
+}
+
+// A bad Secret never takes the certificate away that is served.
+func TestCertificateRotates(t *testing.T) {
+	w := newWorld(t)
+	w.running()
+	open, _ := w.dial()
+	first := open.ConnectionState().PeerCertificates[0].Raw
+	pod := w.pod().UID
+
+	w.patch(&corev1.Secret{}, "pop-tls", fields{"data": certificate(t).Data})
+	w.await("another certificate", func() string {
+		p, _ := w.dial()
+		if slices.Equal(p.ConnectionState().PeerCertificates[0].Raw, first) {
+			return "the first one is served"
+		}
+		return ""
+	})
+	w.awaitReady("pop")
+	if answer := open.do("CAPA"); !strings.HasPrefix(answer, "+OK") {
+		t.Errorf("the session that was open got %q", answer)
+	}
+	w.patch(&corev1.Secret{}, "pop-tls", fields{"data": fields{"tls.key": certificate(t).Data["tls.key"]}})
+	w.awaitService("pop", metav1.ConditionFalse, "InvalidCertificate")
+	w.dial()
+	if w.pod().UID != pod {
+		t.Error("the pod was replaced")
+	}
+	w.patch(&corev1.Secret{}, "pop-tls", fields{"data": certificate(t).Data})
+	w.awaitReady("pop")
+}
+
+// Settings that are live reach the servers without a new pod.
+func TestSettingsChangeLive(t *testing.T) {
+	w := newWorld(t)
+	w.running()
+	pod := w.pod().UID
+	w.patch(&v1alpha1.PopService{}, "pop", fields{"spec": fields{"banner": "Hello there.", "limits": fields{"maxCommandOctets": 100}}})
+	w.awaitReady("pop")
+	if _, greeting := w.dial(); greeting != "+OK Hello there." {
+		t.Errorf("the greeting is %q", greeting)
+	}
+	var s v1alpha1.PopService
+	w.get("pop", &s)
+	if text := message(s.Status.Conditions, v1alpha1.ConditionRFC2449Conformant); !strings.Contains(text, "255") {
+		t.Errorf("a limit of 100 octets is not told: %q", text)
+	}
+	if w.pod().UID != pod {
+		t.Error("the pod was replaced")
+	}
+}
+
+func TestListenersChangeThePods(t *testing.T) {
+	w := newWorld(t)
+	w.running()
+	pod := w.pod().UID
+	w.patch(&v1alpha1.PopService{}, "pop", fields{"spec": fields{"listeners": []fields{
+		{"name": "pop3s", "port": 995, "security": "ImplicitTLS"}, {"name": "plain", "port": 1110, "security": "Plaintext"}}}})
+	w.awaitOtherPod(pod)
+	w.awaitReady("pop")
+	w.dial()
+}
+
+// awaitOtherPod waits until another pod than this one serves, alone.
+func (w *world) awaitOtherPod(uid types.UID) {
+	w.Helper()
+	w.await("another pod", func() string {
+		var pods corev1.PodList
+		w.must(kube.List(w.ctx, &pods, client.InNamespace(w.namespace)))
+		if len(pods.Items) != 1 || pods.Items[0].UID == uid {
+			return fmt.Sprintf("%d pods", len(pods.Items))
+		}
+		for _, c := range pods.Items[0].Status.Conditions {
+			if c.Type == corev1.PodReady && c.Status == corev1.ConditionTrue {
+				return ""
+			}
+		}
+		return "it is not ready"
+	})
+}
+
+// A claim outlives its PopService, and is taken up again by the next one.
+func TestDeletedServiceLeavesTheMail(t *testing.T) {
+	w := newWorld(t)
+	w.running()
+	var claim corev1.PersistentVolumeClaim
+	w.get("pop-maildrops", &claim)
+	w.must(kube.Delete(w.ctx, &v1alpha1.PopService{ObjectMeta: metav1.ObjectMeta{Name: "pop", Namespace: w.namespace}}))
+	for name, object := range map[string]client.Object{
+		"pop-pop3d": &appsv1.Deployment{}, "pop": &corev1.Service{}, "pop-lmtp": &corev1.Service{}, "pop-config": &corev1.ConfigMap{},
+		"pop-control-ca": &corev1.Secret{}, "pop-certificates": &corev1.Secret{},
+	} {
+		w.awaitGone(name, object)
+	}
+	w.awaitMailbox("alice", metav1.ConditionFalse, "ServiceNotFound")
+	var left corev1.PersistentVolumeClaim
+	w.get("pop-maildrops", &left)
+	if left.UID != claim.UID || left.DeletionTimestamp != nil || left.Status.Phase != corev1.ClaimBound {
+		t.Fatalf("the claim did not stay: %+v", left.Status)
+	}
+	w.create(service())
+	w.awaitReady("pop")
+	w.awaitMailbox("alice", metav1.ConditionTrue, "Serving")
+	w.get("pop-maildrops", &left)
+	if left.UID != claim.UID || !w.logsIn("alice@example.com", "one") {
+		t.Error("the claim was not taken up again")
+	}
+}
+
+func (w *world) awaitGone(name string, object client.Object) {
+	w.Helper()
+	w.await(fmt.Sprintf("the end of %T %s", object, name), func() string {
+		if err := kube.Get(w.ctx, w.key(name), object); !apierrors.IsNotFound(err) {
+			return fmt.Sprintf("it is there (%v)", err)
+		}
+		return ""
+	})
+}
+
+func TestClaimGoesWhereAsked(t *testing.T) {
+	w := newWorld(t)
+	w.running(func(s *v1alpha1.PopServiceSpec) { s.Storage.OnDelete = v1alpha1.Delete })
+	w.must(kube.Delete(w.ctx, &v1alpha1.PopService{ObjectMeta: metav1.ObjectMeta{Name: "pop", Namespace: w.namespace}}))
+	w.awaitGone("pop-maildrops", &corev1.PersistentVolumeClaim{})
+}
+
+// What is there already and is not ours stays as it is.
+func TestForeignObjectIsNotTakenOver(t *testing.T) {
+	w := newWorld(t)
+	foreign := &corev1.Service{ObjectMeta: metav1.ObjectMeta{Name: "pop-lmtp"},
+		Spec: corev1.ServiceSpec{Ports: []corev1.ServicePort{{Port: 80}}}}
+	w.create(foreign, certificate(t), service())
+	w.awaitService("pop", metav1.ConditionFalse, "ObjectExists")
+	w.awaitEvent("PopService", "ObjectExists")
+	var left corev1.Service
+	w.get("pop-lmtp", &left)
+	if left.ResourceVersion != foreign.ResourceVersion {
+		t.Error("the Service of somebody else was written")
+	}
+	w.must(kube.Delete(w.ctx, foreign))
+	w.awaitReady("pop")
+}
+
+// What the operator has set is set again when somebody changes it; what others have added stays.
+func TestDriftIsCorrected(t *testing.T) {
+	w := newWorld(t)
+	w.running()
+	w.patch(&appsv1.Deployment{}, "pop-pop3d", fields{
+		"metadata": fields{"annotations": fields{"example.com/theirs": "stays"}, "labels": fields{"app.kubernetes.io/part-of": "theirs"}},
+		"spec":     fields{"replicas": 0},
+	})
+	w.await("the Deployment as it was", func() string {
+		var d appsv1.Deployment
+		w.get("pop-pop3d", &d)
+		if *d.Spec.Replicas != 1 || d.Labels["app.kubernetes.io/part-of"] != "popservice" {
+			return fmt.Sprintf("%d replicas, labels %v", *d.Spec.Replicas, d.Labels)
+		}
+		if d.Annotations["example.com/theirs"] != "stays" {
+			t.Fatal("an annotation that somebody else has added is gone")
+		}
+		return ""
+	})
+	w.awaitReady("pop")
+}
+
+func TestNetworkPolicyIsOptional(t *testing.T) {
+	w := newWorld(t)
+	w.running()
+	var policy networkingv1.NetworkPolicy
+	w.get("pop-pop3d", &policy)
+	w.patch(&v1alpha1.PopService{}, "pop", fields{"spec": fields{"networkPolicy": fields{"mode": "None"}}})
+	w.awaitGone("pop-pop3d", &policy)
+	w.awaitReady("pop")
+}
+
+func TestScaleToNothing(t *testing.T) {
+	w := newWorld(t)
+	w.running()
+	w.patch(&v1alpha1.PopService{}, "pop", fields{"spec": fields{"replicas": 0}})
+	w.awaitService("pop", metav1.ConditionFalse, "ScaledToZero")
+	w.patch(&v1alpha1.PopService{}, "pop", fields{"spec": fields{"replicas": 1}})
+	w.awaitReady("pop")
+	w.awaitMailbox("alice", metav1.ConditionTrue, "Serving")
+}

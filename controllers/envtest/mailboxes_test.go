@@ -1,0 +1,219 @@
+//go:build envtest
+
+package envtest
+
+import (
+	"fmt"
+	"strings"
+	"testing"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+
+	"github.com/popservice/popservice/api/v1alpha1"
+	"github.com/popservice/popservice/pop3server/directory/verifier"
+)
+
+func (w *world) awaitLogin(user, password string, right bool) {
+	w.Helper()
+	w.await(fmt.Sprintf("the password of %s being right: %t", user, right), func() string {
+		if w.logsIn(user, password) != right {
+			return "it is the other way"
+		}
+		return ""
+	})
+}
+
+func TestPasswordChanges(t *testing.T) {
+	w := newWorld(t)
+	w.running()
+	pod := w.pod().UID
+	w.patch(&corev1.Secret{}, "alice", fields{"stringData": fields{"password": "two"}})
+	w.awaitLogin("alice@example.com", "two", true)
+	if w.logsIn("alice@example.com", "one") {
+		t.Error("the old password is still right")
+	}
+	w.awaitMailbox("alice", metav1.ConditionTrue, "Serving")
+	if w.pod().UID != pod {
+		t.Error("the pod was replaced")
+	}
+}
+
+// A Secret that is written anew with the same password changes nothing for the servers.
+func TestSamePasswordKeepsItsVerifier(t *testing.T) {
+	w := newWorld(t)
+	w.running()
+	before := w.verifiers()
+	w.patch(&corev1.Secret{}, "alice", fields{"metadata": fields{"labels": fields{"example.com/touched": "yes"}}})
+	w.await("the Secret's new version in the directory", func() string {
+		if w.buckets() == before.text {
+			return "the directory is the same"
+		}
+		return ""
+	})
+	if after := w.verifiers(); after.alice != before.alice {
+		t.Error("the verifier was made anew")
+	}
+}
+
+type verifiers struct{ text, alice string }
+
+func (w *world) verifiers() verifiers {
+	text := w.buckets()
+	_, rest, _ := strings.Cut(text, `"owner":"`+w.namespace+`/alice"`)
+	_, rest, _ = strings.Cut(rest, `"verifier":"`)
+	found, _, _ := strings.Cut(rest, `"`)
+	return verifiers{text, found}
+}
+
+// buckets gives the text of the whole directory.
+func (w *world) buckets() string {
+	w.Helper()
+	var secrets corev1.SecretList
+	w.must(kube.List(w.ctx, &secrets, client.InNamespace(w.namespace), client.HasLabels{"popservice.io/bucket"}))
+	var text strings.Builder
+	for _, secret := range secrets.Items {
+		for _, file := range secret.Data {
+			text.Write(file)
+		}
+	}
+	return text.String()
+}
+
+func TestMissingSecretIsToldAndHeals(t *testing.T) {
+	w := newWorld(t)
+	w.running()
+	w.create(mailbox("carol"))
+	w.awaitMailbox("carol", metav1.ConditionFalse, "SecretNotFound")
+	w.awaitEvent("Mailbox", "SecretNotFound")
+	var m v1alpha1.Mailbox
+	w.get("carol", &m)
+	if text := message(m.Status.Conditions, v1alpha1.ConditionCredentialsResolved); !strings.Contains(text, `Secret "carol"`) {
+		t.Errorf("the message does not name the Secret: %s", text)
+	}
+	w.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "carol"}})
+	w.awaitMailbox("carol", metav1.ConditionFalse, "KeyNotFound")
+	w.patch(&corev1.Secret{}, "carol", fields{"stringData": fields{"password": "one\n"}})
+	w.awaitMailbox("carol", metav1.ConditionTrue, "Serving")
+	w.awaitLogin("carol@example.com", "one", true)
+
+	w.must(kube.Delete(w.ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "carol", Namespace: w.namespace}}))
+	w.awaitMailbox("carol", metav1.ConditionFalse, "SecretNotFound")
+	w.awaitLogin("carol@example.com", "one", false)
+}
+
+func TestVerifierInsteadOfPassword(t *testing.T) {
+	w := newWorld(t)
+	w.running()
+	w.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "carol"}, StringData: map[string]string{"verifier": "{MD5}abc"}})
+	w.create(mailbox("carol", func(s *v1alpha1.MailboxSpec) {
+		s.Credentials = []v1alpha1.Credential{{Name: "v", VerifierSecretRef: &v1alpha1.VerifierKeyReference{Name: "carol"}}}
+	}))
+	w.awaitMailbox("carol", metav1.ConditionFalse, "InvalidVerifier")
+	w.patch(&corev1.Secret{}, "carol", fields{"stringData": fields{"verifier": verifier.Derive([]byte("three"))}})
+	w.awaitMailbox("carol", metav1.ConditionTrue, "Serving")
+	w.awaitLogin("carol@example.com", "three", true)
+}
+
+// The older of two Mailboxes has the address; the other one gets it as soon as that is gone.
+func TestTwoMailboxesWithOneAddress(t *testing.T) {
+	w := newWorld(t)
+	w.running()
+	w.create(password("second", "second"))
+	w.create(mailbox("second", func(s *v1alpha1.MailboxSpec) { s.Address = "alice@example.com" }))
+	w.awaitMailbox("second", metav1.ConditionFalse, "AddressConflict")
+	w.awaitEvent("Mailbox", "AddressConflict")
+	w.awaitMailbox("alice", metav1.ConditionTrue, "Serving")
+	w.awaitLogin("alice@example.com", "one", true)
+	w.awaitLogin("alice@example.com", "second", false)
+	w.must(kube.Delete(w.ctx, &v1alpha1.Mailbox{ObjectMeta: metav1.ObjectMeta{Name: "alice", Namespace: w.namespace}}))
+	w.awaitMailbox("second", metav1.ConditionTrue, "Serving")
+	w.awaitLogin("alice@example.com", "second", true)
+}
+
+// An alias never takes away another mailbox's own address, and a mailbox that loses an alias is served all the same.
+func TestAliasConflict(t *testing.T) {
+	w := newWorld(t)
+	w.running()
+	w.patch(&v1alpha1.Mailbox{}, "alice", fields{"spec": fields{"aliases": []string{"bob@example.com", "sales@example.com"}}})
+	w.awaitMailbox("alice", metav1.ConditionFalse, "AliasConflict")
+	w.awaitMailbox("bob", metav1.ConditionTrue, "Serving")
+	w.awaitLogin("sales@example.com", "one", true)
+	w.patch(&v1alpha1.Mailbox{}, "alice", fields{"spec": fields{"aliases": []string{"sales@example.com"}}})
+	w.awaitMailbox("alice", metav1.ConditionTrue, "Serving")
+}
+
+func TestMailboxWithoutService(t *testing.T) {
+	w := newWorld(t)
+	w.create(password("alice", "one"), mailbox("alice"))
+	w.awaitMailbox("alice", metav1.ConditionFalse, "ServiceNotFound")
+	w.create(certificate(t), service())
+	w.awaitMailbox("alice", metav1.ConditionTrue, "Serving")
+	w.awaitLogin("alice@example.com", "one", true)
+}
+
+func TestDisabledMailbox(t *testing.T) {
+	w := newWorld(t)
+	w.running()
+	w.patch(&v1alpha1.Mailbox{}, "alice", fields{"spec": fields{"state": "Disabled"}})
+	w.awaitMailbox("alice", metav1.ConditionTrue, "Disabled")
+	if w.logsIn("alice@example.com", "one") {
+		t.Error("a disabled mailbox was opened")
+	}
+}
+
+// Ready does not flap while a pod is replaced.
+func TestReadyStaysWhilePodsCome(t *testing.T) {
+	w := newWorld(t)
+	w.running()
+	before := w.transition("alice")
+	pod := w.pod()
+	w.must(kube.Delete(w.ctx, pod))
+	w.awaitOtherPod(pod.UID)
+	w.awaitReady("pop")
+	w.awaitLogin("alice@example.com", "one", true)
+	if after := w.transition("alice"); after != before {
+		t.Errorf("Ready changed: %s, %s", before, after)
+	}
+}
+
+func (w *world) transition(name string) string {
+	w.Helper()
+	var m v1alpha1.Mailbox
+	w.get(name, &m)
+	for _, c := range m.Status.Conditions {
+		if c.Type == v1alpha1.ConditionReady {
+			return fmt.Sprintf("%s since %s", c.Status, c.LastTransitionTime)
+		}
+	}
+	return "none"
+}
+
+// Many Mailboxes at once are few writes.
+func TestManyMailboxes(t *testing.T) {
+	w := newWorld(t)
+	w.create(certificate(t), password("shared", "one"), service())
+	const many = 200
+	before := watched.count()
+	for i := range many {
+		w.create(mailbox(fmt.Sprintf("user-%03d", i), func(s *v1alpha1.MailboxSpec) { s.Credentials[0].PasswordSecretRef.Name = "shared" }))
+	}
+	for i := range many {
+		w.awaitMailbox(fmt.Sprintf("user-%03d", i), metav1.ConditionTrue, "Serving")
+	}
+	w.awaitLogin("user-123@example.com", "one", true)
+	buckets, statuses := 0, 0
+	for _, write := range watched.in(w.namespace, before) {
+		switch {
+		case strings.Contains(write, "/secrets/pop-directory-"):
+			buckets++
+		case strings.Contains(write, "/mailboxes/"):
+			statuses++
+		}
+	}
+	t.Logf("%d writes of buckets, %d of statuses", buckets, statuses)
+	if buckets > many || statuses > 3*many {
+		t.Errorf("%d Mailboxes took %d writes of buckets and %d of statuses", many, buckets, statuses)
+	}
+}
