@@ -5,6 +5,7 @@ SHELL := bash
 
 GO       ?= go
 VERSION  ?= dev
+TAG      ?= dev
 BIN      := $(CURDIR)/bin
 CLUSTER  := $(GO) run ./hack/cluster
 LDFLAGS  := -s -w -X main.version=$(VERSION)
@@ -28,7 +29,7 @@ build: ## Build bin/manager and bin/pop3d
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN)/ ./cmd/manager ./cmd/pop3d
 
 images: build ## Build both images and load them into the local Kubernetes
-	$(CLUSTER) load popservice/manager:dev=$(BIN)/manager popservice/pop3d:dev=$(BIN)/pop3d
+	$(CLUSTER) load popservice/manager:$(TAG)=$(BIN)/manager popservice/pop3d:$(TAG)=$(BIN)/pop3d
 
 generate: $(BIN)/controller-gen ## Generate deep copies, apply configurations, CRDs and roles, and bring them into the chart
 	$(BIN)/controller-gen object applyconfiguration crd paths=./api/v1alpha1/... output:crd:dir=config/crd
@@ -38,7 +39,9 @@ generate: $(BIN)/controller-gen ## Generate deep copies, apply configurations, C
 
 ##@ Test
 .PHONY: test unit manifests envtest e2e lint verify fuzz
-test: unit ## Set up everything and run all tests
+test: ## Set up everything and run all tests, the quick ones first
+	@for part in unit lint verify manifests envtest e2e; do \
+	  echo "--- make $$part"; $(MAKE) --no-print-directory $$part; done
 	@echo "all tests passed"
 
 unit: ## Run the tests that need Go alone
@@ -51,16 +54,13 @@ verify: ## Check that generated files are what generate would make
 	hack/verify-generated.sh
 
 manifests: $(BIN)/kustomize ## Check that the chart and config/default give the same objects
-	KUSTOMIZE=$(BIN)/kustomize HELM="$$($(CLUSTER) assets)/helm" $(GO) test -tags manifests -count=1 ./test/manifests
+	KUSTOMIZE=$(BIN)/kustomize HELM="$$($(CLUSTER) bin)/helm" $(GO) test -tags manifests -count=1 ./test/manifests
 
 envtest: ## Run the operator against a real API server, etcd and controller manager
 	KUBEBUILDER_ASSETS="$$($(CLUSTER) assets)" $(GO) test -tags envtest -count=1 -timeout 20m ./api/... ./controllers/...
 
 e2e: ## Run everything on a real node: chart, operator, server, mail clients
-	$(CLUSTER) up
-	$(MAKE) --no-print-directory images
-	$(CLUSTER) exec -- $(GO) test -tags e2e -count=1 -timeout 40m -v ./test/e2e
-	$(CLUSTER) down
+	test/e2e/run.sh
 
 ##@ Tools, built from hack/tools and hack/lint
 $(BIN)/controller-gen: hack/tools/go.mod

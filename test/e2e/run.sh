@@ -1,0 +1,29 @@
+#!/usr/bin/env bash
+# Runs the end-to-end tests on a cluster of their own, beside one of the demo. The cluster is a new one, and is stopped at the end,
+# whatever happens; its logs stay. Arguments go to `go test`.
+set -euo pipefail
+cd "$(dirname "$0")/../.."
+export POPSERVICE_CLUSTER=popservice-e2e
+cluster=$PWD/bin/cluster
+
+finish() {
+  local status=$?
+  trap - EXIT INT TERM
+  if [ "$status" -ne 0 ]; then
+    echo "e2e: failed. The cluster's logs:" >&2
+    "$cluster" status | grep -E '^(logs|audit log) ' >&2 || true
+  fi
+  "$cluster" down || status=1
+  exit "$status"
+}
+
+# Before the tests, for inside the cluster's network there is no way out.
+hack/packages.sh curl python3 mpop
+go build -o "$cluster" ./hack/cluster
+trap finish EXIT
+trap 'exit 130' INT TERM
+"$cluster" down
+"$cluster" up
+make --no-print-directory images
+# go test builds outside and runs the tests inside the cluster's network. Tests mostly wait, so more of them run than there are cores.
+go test -tags e2e -count=1 -timeout 25m -parallel 12 -v -exec "$cluster exec --" "$@" ./test/e2e
