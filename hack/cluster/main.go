@@ -27,19 +27,22 @@ type command struct {
 // errUsage makes the program print how it is used.
 var errUsage = errors.New("usage")
 
-func main() {
+func main() { os.Exit(run(os.Args[1:])) }
+
+// run gives the exit code.
+func run(args []string) int {
 	ctx, stop := signal.NotifyContext(context.Background(), os.Interrupt, syscall.SIGTERM)
 	defer stop()
-	err := dispatch(ctx, os.Args[1:])
-	if err == nil {
-		return
-	}
+	err := dispatch(ctx, args)
 	if errors.Is(err, errUsage) {
 		usage(os.Stderr)
-		os.Exit(2)
+		return 2
 	}
-	fmt.Fprintln(os.Stderr, "cluster:", err)
-	os.Exit(1)
+	if err != nil {
+		fmt.Fprintln(os.Stderr, "cluster:", err)
+		return 1
+	}
+	return 0
 }
 
 func dispatch(ctx context.Context, args []string) error {

@@ -49,7 +49,7 @@ func (c *Cache) compile(ctx context.Context, t target, step *progress.Step) erro
 // goBuild is the command that builds a program. The caller's GOFLAGS and go.work must not leak into it.
 func goBuild(ctx context.Context, t target, output string) *exec.Cmd {
 	args := append([]string{"build", "-v", "-o", output}, t.flags()...)
-	cmd := exec.CommandContext(ctx, "go", append(args, t.pkg)...)
+	cmd := exec.CommandContext(ctx, "go", append(args, t.program.pkg)...)
 	cmd.Dir = t.dir
 	cmd.Env = append(os.Environ(), "CGO_ENABLED=0", "GOWORK=off", "GOFLAGS=")
 	return cmd

@@ -110,7 +110,7 @@ func (c *Cache) Ensure(ctx context.Context, set Set) error {
 // A target is one program with the module that it is built from.
 type target struct {
 	pinned
-	program
+	program program
 }
 
 func (c *Cache) path(t target) string {

@@ -16,10 +16,11 @@ import (
 	"strings"
 	"time"
 
+	"golang.org/x/sys/unix"
+
 	"github.com/popservice/popservice/hack/cluster/internal/netns"
 	"github.com/popservice/popservice/hack/cluster/internal/process"
 	"github.com/popservice/popservice/hack/cluster/internal/progress"
-	"golang.org/x/sys/unix"
 )
 
 // Down stops the cluster and removes every trace but its logs, and with purge those as well. The cache stays.

@@ -75,16 +75,16 @@ func Forward(ctx context.Context, address string) error {
 		return fmt.Errorf("taking over the port (only `up` runs this command): %w", err)
 	}
 	context.AfterFunc(ctx, func() { l.Close() })
-	for {
+	for ctx.Err() == nil {
 		conn, err := l.Accept()
-		if ctx.Err() != nil {
-			return nil
-		}
-		if err != nil {
+		switch {
+		case err == nil:
+			go join(conn.(*net.TCPConn), address)
+		case ctx.Err() == nil:
 			return fmt.Errorf("accepting a connection: %w", err)
 		}
-		go join(conn.(*net.TCPConn), address)
 	}
+	return nil
 }
 
 // join copies both ways until both sides have said all: a half-closed connection goes on.

@@ -12,8 +12,9 @@ import (
 	"testing"
 
 	"github.com/google/go-cmp/cmp"
-	"github.com/popservice/popservice/hack/cluster/internal/binaries"
 	"sigs.k8s.io/yaml"
+
+	"github.com/popservice/popservice/hack/cluster/internal/binaries"
 )
 
 func testNode(t *testing.T) *Node {
@@ -82,6 +83,7 @@ func TestEveryComponentIsStopped(t *testing.T) {
 }
 
 func TestMountsBelow(t *testing.T) {
+	//nolint:dupword // type and source of a mount have one name
 	mountinfo := `1 0 8:1 / / rw - ext4 /dev/sda rw
 2 1 8:1 /x /state/popservice/kubelet rw - ext4 /dev/sda rw
 3 1 8:1 /x /state/popservice-two/kubelet rw - ext4 /dev/sda rw

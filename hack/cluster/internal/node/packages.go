@@ -13,8 +13,9 @@ import (
 	"slices"
 	"strings"
 
-	"github.com/popservice/popservice/hack/cluster/internal/progress"
 	"golang.org/x/sys/unix"
+
+	"github.com/popservice/popservice/hack/cluster/internal/progress"
 )
 
 const existing = "To use a cluster that you have, set KUBECONFIG to its configuration instead"

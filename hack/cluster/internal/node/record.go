@@ -34,7 +34,7 @@ func (n *Node) readRecord() (record, error) {
 		return r, fmt.Errorf("reading what runs: %w", err)
 	}
 	if json.Unmarshal(data, &r) != nil {
-		return record{}, nil
+		r = record{}
 	}
 	return r, nil
 }

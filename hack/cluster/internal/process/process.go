@@ -76,7 +76,7 @@ func (id Identity) Signal(signal syscall.Signal) error {
 	if err != nil {
 		return fmt.Errorf("finding process %d: %w", id.PID, err)
 	}
-	defer p.Release()
+	defer func() { _ = p.Release() }()
 	if !id.Alive() {
 		return nil
 	}
