@@ -1,0 +1,254 @@
+package directory
+
+import (
+	"context"
+	"errors"
+	"fmt"
+	"strings"
+	"testing"
+	"time"
+
+	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/types"
+	"k8s.io/apimachinery/pkg/util/intstr"
+	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
+	"sigs.k8s.io/controller-runtime/pkg/client"
+	"sigs.k8s.io/controller-runtime/pkg/client/fake"
+
+	"github.com/popservice/popservice/api/v1alpha1"
+	"github.com/popservice/popservice/controllers/internal/fleet"
+	"github.com/popservice/popservice/pop3server/control"
+	"github.com/popservice/popservice/pop3server/directory"
+	"github.com/popservice/popservice/pop3server/directory/verifier"
+)
+
+// box makes a Mailbox of NAME@example.com, so many seconds old.
+func box(name string, age int, aliases ...v1alpha1.Address) *v1alpha1.Mailbox {
+	return &v1alpha1.Mailbox{
+		ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "mail", UID: types.UID(name), Generation: 1,
+			CreationTimestamp: metav1.NewTime(time.Unix(int64(1000-age), 0))},
+		Spec: v1alpha1.MailboxSpec{ServiceRef: v1alpha1.ServiceReference{Name: "pop"},
+			Address: v1alpha1.Address(name + "@example.com"), Aliases: aliases},
+	}
+}
+
+func TestWhoHasTheBetterClaim(t *testing.T) {
+	old, young := box("old", 10, "young@example.com", "both@example.com"), box("young", 1, "both@example.com")
+	twin := box("twin", 10, "both@example.com")
+	for _, test := range []struct {
+		name    string
+		a, b    *v1alpha1.Mailbox
+		address string
+		want    bool
+	}{
+		{"an own address against an older one's alias", young, old, "young@example.com", true},
+		{"an alias against an own address", old, young, "young@example.com", false},
+		{"the older one's alias", old, young, "both@example.com", true},
+		{"the younger one's alias", young, old, "both@example.com", false},
+		{"of one age, by UID", old, twin, "both@example.com", true},
+		{"against itself", old, old, "both@example.com", false},
+	} {
+		if got := stronger(test.a, test.b, test.address); got != test.want {
+			t.Errorf("%s: %t, want %t", test.name, got, test.want)
+		}
+	}
+}
+
+func TestSettle(t *testing.T) {
+	alice, bob := box("alice", 1, "b@example.com", "a@example.com"), box("bob", 2)
+	lost := settle(alice, map[string]*v1alpha1.Mailbox{"alice@example.com": bob})
+	if lost.refused.Reason != ReasonAddressConflict || !strings.Contains(lost.refused.Message, `"bob"`) {
+		t.Errorf("without its own address: %+v", lost)
+	}
+	served := settle(alice, map[string]*v1alpha1.Mailbox{"alice@example.com": alice, "a@example.com": alice, "b@example.com": bob})
+	if served.refused.Reason != "" || len(served.aliases) != 1 || served.alias.Reason != ReasonAliasConflict {
+		t.Errorf("without one alias: %+v", served)
+	}
+	all := settle(alice, map[string]*v1alpha1.Mailbox{"alice@example.com": alice, "a@example.com": alice, "b@example.com": alice})
+	if fmt.Sprint(all.aliases) != "[a@example.com b@example.com]" || all.alias.Reason != "" {
+		t.Errorf("with all: %+v", all)
+	}
+}
+
+func TestRecord(t *testing.T) {
+	m := box("alice", 1)
+	m.Spec.State = v1alpha1.MailboxDisabled
+	m.Spec.Quota.IssueWarning = new(intstr.FromString("1Ki"))
+	e := entry{mailbox: m}
+	record, err := e.record(v1alpha1.Quota{ProhibitReceive: new(intstr.FromString("1Mi")), IssueWarning: new(intstr.FromString("2Ki"))})
+	want := directory.Quota{IssueWarning: 1 << 10, ProhibitReceive: 1 << 20}
+	if err != nil || record.Quota != want || record.State != directory.Disabled || record.Owner != "mail/alice" ||
+		record.ID != directory.MailboxID("alice@example.com") {
+		t.Errorf("record is %+v (%v)", record, err)
+	}
+}
+
+func TestMerge(t *testing.T) {
+	a := directory.Record{ID: "a", Address: "a@b", Since: 5, Credentials: []directory.Credential{{Name: "x", Verifier: "v", Source: "1"}}}
+	b := directory.Record{ID: "b", Address: "b@b", Since: 6}
+	fresh := func(r directory.Record, change func(*directory.Record)) directory.Record {
+		r.Since, r.Credentials = 0, append([]directory.Credential(nil), r.Credentials...)
+		change(&r)
+		return r
+	}
+	same := func(*directory.Record) {}
+	for _, test := range []struct {
+		name    string
+		wanted  []directory.Record
+		changed bool
+		since   []int64
+	}{
+		{"nothing", []directory.Record{fresh(a, same), fresh(b, same)}, false, []int64{5, 6}},
+		{"one left out", []directory.Record{fresh(b, same)}, true, []int64{6}},
+		{"one changed", []directory.Record{fresh(a, func(r *directory.Record) { r.State = directory.Disabled }), fresh(b, same)}, true, []int64{9, 6}},
+		{"one more", []directory.Record{fresh(a, same), fresh(b, same), {ID: "c"}}, true, []int64{5, 6, 9}},
+		{"another verifier", []directory.Record{fresh(a, func(r *directory.Record) { r.Credentials[0].Verifier = "w" }), fresh(b, same)}, true, []int64{9, 6}},
+		// Written, so that the source is known, but nothing for which a server must be waited for.
+		{"another source", []directory.Record{fresh(a, func(r *directory.Record) { r.Credentials[0].Source = "2" }), fresh(b, same)}, true, []int64{5, 6}},
+	} {
+		merged, changed := merge([]directory.Record{a, b}, test.wanted, 9)
+		var since []int64
+		for _, r := range merged {
+			since = append(since, r.Since)
+		}
+		if changed != test.changed || fmt.Sprint(since) != fmt.Sprint(test.since) {
+			t.Errorf("%s: changed %t, since %v; want %t, %v", test.name, changed, since, test.changed, test.since)
+		}
+	}
+}
+
+// refusing is a reader that must not be asked.
+type refusing struct{ client.Reader }
+
+func (refusing) Get(context.Context, client.ObjectKey, client.Object, ...client.GetOption) error {
+	return errors.New("the Secret was read though nothing has changed")
+}
+
+func newResolver(secrets ...client.Object) *resolver {
+	c := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).WithObjects(secrets...).Build()
+	return &resolver{metadata: c, live: c, budget: 10}
+}
+
+func withPassword(name string) *v1alpha1.Mailbox {
+	m := box(name, 1)
+	m.Spec.Credentials = []v1alpha1.Credential{{Name: "p", PasswordSecretRef: &v1alpha1.SecretKeyReference{Name: name, Key: "password"}}}
+	return m
+}
+
+func secretOf(name, value string) *corev1.Secret {
+	return &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: name, Namespace: "mail", UID: types.UID(name)},
+		Data: map[string][]byte{"password": []byte(value), "verifier": []byte(value)}}
+}
+
+func TestCredentialsAreMadeOnce(t *testing.T) {
+	r := newResolver(secretOf("alice", "one\n"))
+	first, err := r.resolve(t.Context(), withPassword("alice"), nil)
+	if err != nil || first.problem.Reason != "" || len(first.usable) != 1 {
+		t.Fatalf("%+v (%v)", first, err)
+	}
+	v, err := verifier.Parse(first.usable[0].Verifier)
+	if err != nil || !v.Matches([]byte("one")) {
+		t.Errorf("the verifier does not match the password without its line end (%v)", err)
+	}
+	r.live = refusing{}
+	second, err := r.resolve(t.Context(), withPassword("alice"), first.usable)
+	if err != nil || second.usable[0] != first.usable[0] {
+		t.Errorf("%+v (%v), want the same again", second, err)
+	}
+}
+
+func TestCredentialsWaitForTheNextPass(t *testing.T) {
+	r := newResolver(secretOf("alice", "two"))
+	r.budget = 0
+	old := []directory.Credential{{Name: "p", Verifier: verifier.Derive([]byte("one")), Source: "old"}}
+	kept, err := r.resolve(t.Context(), withPassword("alice"), old)
+	if err != nil || !r.short || kept.usable[0] != old[0] {
+		t.Errorf("%+v, short %t (%v): the old verifier has to stay for the time being", kept, r.short, err)
+	}
+	none, err := newShort(r).resolve(t.Context(), withPassword("alice"), nil)
+	if err != nil || len(none.usable) != 0 || none.problem.Reason != "" {
+		t.Errorf("%+v (%v): without an old one there is none, and that is no problem of the user's", none, err)
+	}
+}
+
+func newShort(r *resolver) *resolver { return &resolver{metadata: r.metadata, live: r.live} }
+
+func TestCredentialProblems(t *testing.T) {
+	byVerifier := func(name string) *v1alpha1.Mailbox {
+		m := box(name, 1)
+		m.Spec.Credentials = []v1alpha1.Credential{{Name: "v", VerifierSecretRef: &v1alpha1.VerifierKeyReference{Name: name, Key: "verifier"}}}
+		return m
+	}
+	const hidden = "s3cret-text"
+	for _, test := range []struct {
+		name    string
+		mailbox *v1alpha1.Mailbox
+		value   string
+		reason  string
+	}{
+		{"no Secret", withPassword("other"), "", ReasonSecretNotFound},
+		{"nothing under the key", withPassword("alice"), "\n", ReasonKeyNotFound},
+		{"a line end within", withPassword("alice"), hidden + "\nmore", ReasonInvalidPassword},
+		{"no verifier", byVerifier("alice"), hidden, ReasonInvalidVerifier},
+	} {
+		got, err := newResolver(secretOf("alice", test.value)).resolve(t.Context(), test.mailbox, nil)
+		if err != nil || got.problem.Reason != test.reason || len(got.usable) != 0 {
+			t.Errorf("%s: %+v (%v), want %s", test.name, got, err, test.reason)
+		}
+		if strings.Contains(got.problem.Message, hidden) {
+			t.Errorf("%s: the message quotes the Secret: %s", test.name, got.problem.Message)
+		}
+	}
+}
+
+func server(ready bool, revision int64) fleet.Server {
+	return fleet.Server{Ready: ready, Status: &control.Status{Directory: control.Directory{Revisions: map[string]int64{"2a": revision}}}}
+}
+
+func TestHowFarARecordHasCome(t *testing.T) {
+	r := &Reconciler{Started: time.UnixMilli(1000)}
+	mute := fleet.Server{Ready: true, Err: errors.New("no answer")}
+	for _, test := range []struct {
+		name    string
+		servers []fleet.Server
+		since   int64
+		want    Reach
+	}{
+		{"all have it", []fleet.Server{server(true, 7), server(true, 9)}, 7, Loaded},
+		{"one has not", []fleet.Server{server(true, 6), server(true, 9)}, 7, Pending},
+		{"one that is not ready does not count", []fleet.Server{server(false, 1), server(true, 9)}, 7, Loaded},
+		{"one cannot be asked", []fleet.Server{mute, server(true, 9)}, 2000, Unserved},
+		{"none, and it has just changed", nil, 2000, Unserved},
+		{"none, and it is older than the operator", nil, 7, Unknown},
+	} {
+		loaded, asked := loadedBy(test.servers, "2a")
+		if got := r.reach(test.since, loaded, asked); got != test.want {
+			t.Errorf("%s: %d, want %d", test.name, got, test.want)
+		}
+	}
+	if behind := lagging([]fleet.Server{server(false, 6), server(true, 7), mute}, "2a", 7); len(behind) != 1 || behind[0].Ready {
+		t.Errorf("%+v are behind, want the first, also if it is not ready", behind)
+	}
+}
+
+func TestBoardKeepsWhatWasLoaded(t *testing.T) {
+	b := NewBoard()
+	name := types.NamespacedName{Namespace: "mail", Name: "alice"}
+	for _, step := range []struct {
+		outcome Outcome
+		news    bool
+		reach   Reach
+	}{
+		{Outcome{since: 1, Reach: Pending}, true, Pending},
+		{Outcome{since: 1, Reach: Pending}, false, Pending},
+		{Outcome{since: 1, Reach: Loaded}, true, Loaded},
+		{Outcome{since: 1, Reach: Unserved}, false, Loaded}, // a pod that goes says nothing about the record
+		{Outcome{since: 2, Reach: Unserved}, true, Unserved},
+	} {
+		news := b.set(name, step.outcome)
+		if got, _ := b.Get(name); news != step.news || got.Reach != step.reach {
+			t.Errorf("%+v: news %t, reach %d; want %t, %d", step.outcome, news, got.Reach, step.news, step.reach)
+		}
+	}
+}

@@ -1,0 +1,213 @@
+package popservice
+
+import (
+	"crypto/ecdsa"
+	"crypto/elliptic"
+	"crypto/rand"
+	"crypto/x509"
+	"encoding/pem"
+	"errors"
+	"math/big"
+	"strings"
+	"testing"
+	"time"
+
+	appsv1 "k8s.io/api/apps/v1"
+	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
+	"k8s.io/apimachinery/pkg/api/resource"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime/schema"
+
+	"github.com/popservice/popservice/api/v1alpha1"
+	"github.com/popservice/popservice/controllers/internal/apply"
+	"github.com/popservice/popservice/controllers/internal/fleet"
+	"github.com/popservice/popservice/controllers/popservice/resources"
+	"github.com/popservice/popservice/pop3server/control"
+)
+
+// pair makes a certificate with its key, valid for an hour around a time.
+func pair(t *testing.T, at time.Time) map[string][]byte {
+	t.Helper()
+	key, err := ecdsa.GenerateKey(elliptic.P256(), rand.Reader)
+	if err != nil {
+		t.Fatal(err)
+	}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: at.Add(-30 * time.Minute), NotAfter: at.Add(30 * time.Minute)}
+	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	text, err := x509.MarshalPKCS8PrivateKey(key)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return map[string][]byte{
+		"tls.crt": pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: der}),
+		"tls.key": pem.EncodeToMemory(&pem.Block{Type: "PRIVATE KEY", Bytes: text}),
+	}
+}
+
+func TestCheckCertificates(t *testing.T) {
+	now := time.Now()
+	good, other := pair(t, now), pair(t, now)
+	before := map[string][]byte{"default.crt": other["tls.crt"], "default.key": other["tls.key"], "gone.crt": other["tls.crt"]}
+	mixed := map[string][]byte{"tls.crt": good["tls.crt"], "tls.key": other["tls.key"]}
+	spec := &v1alpha1.TLS{Certificates: []v1alpha1.Certificate{{Name: "default", SecretRef: v1alpha1.LocalSecretReference{Name: "s"}}}}
+	for _, test := range []struct {
+		name   string
+		source map[string][]byte
+		before map[string][]byte
+		reason string
+		serves map[string][]byte // nil for nothing
+		says   string
+	}{
+		{"good", good, before, "", good, ""},
+		{"missing at first", nil, nil, reasonSecretNotFound, nil, "kubectl create secret tls s"},
+		{"missing later", nil, before, reasonSecretNotFound, other, "the one that they had"},
+		{"key of another one", mixed, before, reasonInvalidCertificate, other, "private key does not match"},
+		{"no key", map[string][]byte{"tls.crt": good["tls.crt"]}, before, reasonInvalidCertificate, other, "no tls.key"},
+		{"expired", pair(t, now.Add(-time.Hour)), nil, reasonCertificateExpired, nil, "expired at"},
+		{"of tomorrow", pair(t, now.Add(time.Hour)), nil, reasonCertificateNotYetValid, nil, "from"},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			sources := map[string]*corev1.Secret{}
+			if test.source != nil {
+				sources["s"] = &corev1.Secret{Data: test.source}
+			}
+			found, bundle := checkCertificates(spec, sources, test.before, now)
+			if found[0].reason != test.reason || !strings.Contains(found[0].problem, test.says) {
+				t.Errorf("%q: %q, want %q that says %q", found[0].reason, found[0].problem, test.reason, test.says)
+			}
+			if test.serves != nil && string(bundle["default.crt"]) != string(test.serves["tls.crt"]) {
+				t.Error("the servers get another certificate")
+			}
+			if _, ok := bundle["gone.crt"]; ok {
+				t.Error("a certificate that the spec names no more is still there")
+			}
+			if _, ok := bundle["default.crt"]; ok != (found[0].fingerprint != "") {
+				t.Errorf("fingerprint %q, served %t", found[0].fingerprint, ok)
+			}
+		})
+	}
+}
+
+// world is a PopService in whose way nothing is; a test changes one thing.
+func world(change ...func(*state)) *state {
+	service := &v1alpha1.PopService{ObjectMeta: metav1.ObjectMeta{Name: "pop", Namespace: "mail"}}
+	service.Spec.Limits.MaxCommandOctets = 512
+	size := corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("10Gi")}
+	s := &state{
+		service:      service,
+		input:        resources.Input{Service: service},
+		config:       resources.Config{Revision: "r1"},
+		certificates: []certificate{{name: "default", fingerprint: "f1"}},
+		claim: &corev1.PersistentVolumeClaim{
+			Spec:   corev1.PersistentVolumeClaimSpec{Resources: corev1.VolumeResourceRequirements{Requests: size}},
+			Status: corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimBound, Capacity: size},
+		},
+		deployment: &appsv1.Deployment{Status: appsv1.DeploymentStatus{Replicas: 1, ReadyReplicas: 1, UpdatedReplicas: 1}},
+		servers: []fleet.Server{{Name: "pod-1", Ready: true, Status: &control.Status{
+			Config:       control.Config{Revision: "r1"},
+			Directory:    control.Directory{Revisions: map[string]int64{"2a": 7}},
+			Certificates: []control.Certificate{{Name: "default", Fingerprint: "f1"}},
+		}}},
+		revisions: map[string]int64{"2a": 7},
+		failures:  map[string]error{},
+	}
+	for _, c := range change {
+		c(s)
+	}
+	return s
+}
+
+func TestConditions(t *testing.T) {
+	forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "persistentvolumeclaims"}, "pop-maildrops", errors.New("no expansion"))
+	for _, test := range []struct {
+		name   string
+		change func(*state)
+		// condition is false for the reason, which Ready tells too, with Reconciling or Stalled beside it.
+		condition, reason, also string
+	}{
+		{"all is well", func(*state) {}, "", "Serving", ""},
+		{"missing Secret", func(s *state) { s.certificates[0].reason = reasonSecretNotFound }, "CertificatesReady", "SecretNotFound", "Stalled"},
+		{"certificate on its way", func(s *state) { s.certificates[0].fingerprint = "f2" }, "CertificatesReady", "NotServedYet", "Reconciling"},
+		{"claim waits", func(s *state) { s.claim.Status.Phase = corev1.ClaimPending }, "StorageReady", "ClaimPending", "Reconciling"},
+		{"claim lost", func(s *state) { s.claim.Status.Phase = corev1.ClaimLost }, "StorageReady", "ClaimLost", "Stalled"},
+		{"claim deleted", func(s *state) { s.claim.DeletionTimestamp = new(metav1.Now()) }, "StorageReady", "ClaimDeleting", "Stalled"},
+		{"claim refused", func(s *state) { s.failures["PersistentVolumeClaim pop-maildrops"] = forbidden }, "StorageReady", "ClaimRefused", "Stalled"},
+		{"no pod", func(s *state) { s.deployment.Status = appsv1.DeploymentStatus{} }, "Available", "Starting", "Reconciling"},
+		{"pod fails", func(s *state) {
+			s.deployment.Status = appsv1.DeploymentStatus{}
+			s.pods = []corev1.Pod{{Status: corev1.PodStatus{ContainerStatuses: []corev1.ContainerStatus{
+				{State: corev1.ContainerState{Waiting: &corev1.ContainerStateWaiting{Reason: "ErrImagePull"}}}}}}}
+		}, "Available", "PodFailing", "Reconciling"},
+		{"no node", func(s *state) {
+			s.deployment.Status = appsv1.DeploymentStatus{}
+			s.pods = []corev1.Pod{{Status: corev1.PodStatus{Conditions: []corev1.PodCondition{
+				{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable"}}}}}
+		}, "Available", "PodFailing", "Reconciling"},
+		{"pods are replaced", func(s *state) { s.deployment.Status.UpdatedReplicas = 0 }, "", "Updating", "Reconciling"},
+		{"replicas 0", func(s *state) { s.service.Spec.Replicas = new(int32(0)) }, "Available", "ScaledToZero", "Stalled"},
+		{"bad configuration", func(s *state) { s.configErr = errors.New("banner: no") }, "ConfigurationApplied", "InvalidConfiguration", "Stalled"},
+		{"configuration on its way", func(s *state) { s.config.Revision = "r2" }, "ConfigurationApplied", "Applying", "Reconciling"},
+		{"configuration refused", func(s *state) {
+			s.config.Revision = "r2"
+			s.servers[0].Status.Config.Error = "no"
+		}, "ConfigurationApplied", "ConfigurationRefused", "Reconciling"},
+		{"server cannot be asked", func(s *state) {
+			s.servers[0].Status = nil
+			s.certificates = nil
+		}, "ConfigurationApplied", "ServerUnreachable", "Reconciling"},
+		{"mailboxes on their way", func(s *state) { s.revisions["2a"] = 8 }, "DirectorySynced", "Syncing", "Reconciling"},
+		{"bucket refused", func(s *state) { s.servers[0].Status.Directory.Errors = map[string]string{"2a": "no"} }, "DirectorySynced", "BucketRefused", "Reconciling"},
+		{"object of somebody else", func(s *state) {
+			s.failures["Service pop"] = &apply.ForeignError{Kind: "Service", Name: "pop"}
+		}, "", "ObjectExists", "Stalled"},
+		{"no answer", func(s *state) { s.failures["Service pop"] = errors.New("timeout") }, "", "ApplyFailed", "Reconciling"},
+		{"what needs the user comes first", func(s *state) {
+			s.claim.Status.Phase = corev1.ClaimPending
+			s.configErr = errors.New("banner: no")
+		}, "ConfigurationApplied", "InvalidConfiguration", "Stalled"},
+		{"growing is no hindrance", func(s *state) {
+			s.claim.Status.Capacity = corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("1Gi")}
+		}, "", "Serving", ""},
+	} {
+		t.Run(test.name, func(t *testing.T) {
+			checkConditions(t, summarize(world(test.change).findings()), test.condition, test.reason, test.also)
+		})
+	}
+}
+
+func checkConditions(t *testing.T, got []metav1.Condition, condition, reason, also string) {
+	t.Helper()
+	ready := meta.FindStatusCondition(got, v1alpha1.ConditionReady)
+	if ready.Reason != reason || (ready.Status == metav1.ConditionTrue) != (also == "") {
+		t.Errorf("Ready is %s %s: %s; want %s", ready.Status, ready.Reason, ready.Message, reason)
+	}
+	if c := meta.FindStatusCondition(got, condition); condition != "" && (c.Status != metav1.ConditionFalse || c.Reason != reason) {
+		t.Errorf("%s is %s %s", condition, c.Status, c.Reason)
+	}
+	for _, kind := range []string{v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled} {
+		if (meta.FindStatusCondition(got, kind) != nil) != (kind == also) {
+			t.Errorf("%s: %+v", kind, got)
+		}
+	}
+}
+
+func TestShortCommandsAreToldAndServed(t *testing.T) {
+	got := summarize(world(func(s *state) { s.service.Spec.Limits.MaxCommandOctets = 254 }).findings())
+	if !meta.IsStatusConditionTrue(got, v1alpha1.ConditionReady) || !meta.IsStatusConditionFalse(got, v1alpha1.ConditionRFC2449Conformant) {
+		t.Errorf("%+v", got)
+	}
+}
+
+func TestServedCertificates(t *testing.T) {
+	if got := world().servedCertificates(); len(got) != 1 || got[0].Fingerprint != "f1" {
+		t.Errorf("%+v", got)
+	}
+	if got := world(func(s *state) { s.certificates[0].fingerprint = "f2" }).servedCertificates(); len(got) != 0 {
+		t.Errorf("a certificate that is not served yet is told: %+v", got)
+	}
+}
