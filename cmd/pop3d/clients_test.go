@@ -20,7 +20,7 @@ func (p *program) deliver(recipient, message string) string {
 	p.t.Helper()
 	conn, err := net.Dial("tcp", p.ports["lmtp"])
 	must(p.t, err)
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	client := smtp.NewClientLMTP(conn)
 	must(p.t, client.Hello("mta.example.org"))
 	must(p.t, client.Mail("sender@example.org", nil))
@@ -154,7 +154,7 @@ func (p *program) fingerprint(serverName string) string {
 	p.t.Helper()
 	conn, err := tls.Dial("tcp", p.ports["pop3/pop3s"], &tls.Config{ServerName: serverName, InsecureSkipVerify: true})
 	must(p.t, err)
-	defer conn.Close()
+	defer func() { _ = conn.Close() }()
 	sum := sha256.Sum256(conn.ConnectionState().PeerCertificates[0].Raw)
 	return hex.EncodeToString(sum[:])
 }

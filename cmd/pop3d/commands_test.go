@@ -83,7 +83,7 @@ func TestCheck(t *testing.T) {
 func TestStartRefused(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	defer taken.Close()
+	defer func() { _ = taken.Close() }()
 	for name, test := range map[string]struct {
 		change func(*program)
 		want   []string

@@ -217,7 +217,7 @@ func (p *program) start() *program {
 	p.ports = make(map[string]string)
 	for line := range strings.Lines(p.log.String()) {
 		var entry struct{ Msg, Port, Address string }
-		if json.Unmarshal([]byte(line), &entry) == nil && entry.Msg == "listening" {
+		if err := json.Unmarshal([]byte(line), &entry); err == nil && entry.Msg == "listening" {
 			p.ports[entry.Port] = entry.Address
 		}
 	}
@@ -243,9 +243,9 @@ func (p *program) signal(s syscall.Signal) {
 func (p *program) expectExit(code int) {
 	p.t.Helper()
 	select {
-	case <-p.exited:
+	case err := <-p.exited:
 		if got := p.process.ProcessState.ExitCode(); got != code {
-			p.t.Fatalf("exit code %d, want %d; the log:\n%s", got, code, p.log)
+			p.t.Fatalf("exit code %d (%v), want %d; the log:\n%s", got, err, code, p.log)
 		}
 	case <-time.After(deadline):
 		p.t.Fatalf("still running; the log:\n%s", p.log)
@@ -268,7 +268,7 @@ func (p *program) status() control.Status {
 	}}}
 	response, err := client.Get("https://" + p.ports["control"] + control.Path)
 	must(p.t, err)
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	var status control.Status
 	must(p.t, json.NewDecoder(response.Body).Decode(&status))
 	return status
@@ -280,7 +280,7 @@ func (p *program) ask(path string) (int, string) {
 	client := &http.Client{Timeout: deadline, Transport: &http.Transport{DisableKeepAlives: true}}
 	response, err := client.Get("http://" + p.ports["admin"] + path)
 	must(p.t, err)
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	body, err := io.ReadAll(response.Body)
 	must(p.t, err)
 	return response.StatusCode, string(body)

@@ -35,7 +35,8 @@ func TestDeliverAndFetch(t *testing.T) {
 		c.login("ALICE@example.com", "secret-of-alice", "+OK")
 		c.do("STAT", "+OK 1 4096")
 		text := strings.Join(c.list("RETR 1"), "\n")
-		if !strings.HasPrefix(text, "Return-Path: <sender@example.org>\n") || !strings.HasSuffix(text, "\nSubject: hello\n\n..Hello.") {
+		if !strings.HasPrefix(text, "Return-Path: <sender@example.org>\n") ||
+			!strings.HasSuffix(text, "\nSubject: hello\n\n..Hello.") {
 			t.Errorf("RETR gives\n%s", text)
 		}
 		c.quit()
@@ -203,7 +204,8 @@ func TestCertificatesChange(t *testing.T) {
 	p.tlsFiles.write(map[string]string{"default.crt": string(third.Cert), "default.key": string(second.Key)})
 	p.eventually("refused certificate", func() bool { return p.status().Certificates[0].Error != "" })
 	told := p.status().Certificates[0]
-	if told.Name != "default" || told.Fingerprint != second.Fingerprint || told.NotAfter.IsZero() || !strings.Contains(told.Error, "default.key") {
+	if told.Name != "default" || told.Fingerprint != second.Fingerprint || told.NotAfter.IsZero() ||
+		!strings.Contains(told.Error, "default.key") {
 		t.Errorf("told %+v", told)
 	}
 	if p.fingerprint("pop.example.com") != second.Fingerprint {
@@ -239,7 +241,9 @@ func TestCertificatesByServerName(t *testing.T) {
 	folder.write(pairs(map[string]tlstest.Pair{"other": other}))
 	p.eventually("other certificate", func() bool { return p.fingerprint("mail.example.net") == other.Fingerprint })
 	p.eventually("first certificate", func() bool { return p.fingerprint("pop.example.com") == first.Fingerprint })
-	for name, want := range map[string]tlstest.Pair{"pop.example.com": first, "MAIL.example.NET": other, "unknown.example.org": first, "": first} {
+	for name, want := range map[string]tlstest.Pair{
+		"pop.example.com": first, "MAIL.example.NET": other, "unknown.example.org": first, "": first,
+	} {
 		if p.fingerprint(name) != want.Fingerprint {
 			t.Errorf("%q is served another certificate", name)
 		}

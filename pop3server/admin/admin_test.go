@@ -146,7 +146,7 @@ func get(client *http.Client, url string) string {
 	if err != nil {
 		return err.Error()
 	}
-	defer response.Body.Close()
+	defer func() { _ = response.Body.Close() }()
 	body, _ := io.ReadAll(response.Body)
 	return string(body)
 }

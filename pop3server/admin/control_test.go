@@ -135,7 +135,10 @@ func TestControlServesOneResource(t *testing.T) {
 	for _, test := range []struct {
 		method, path string
 		want         int
-	}{{"GET", control.Path, 200}, {"POST", control.Path, 405}, {"DELETE", control.Path, 405}, {"GET", "/", 404}, {"GET", "/metrics", 404}} {
+	}{
+		{"GET", control.Path, 200}, {"POST", control.Path, 405}, {"DELETE", control.Path, 405},
+		{"GET", "/", 404}, {"GET", "/metrics", 404},
+	} {
 		if status, _ := ask(handler, test.method, test.path); status != test.want {
 			t.Errorf("%s %s gives %d, want %d", test.method, test.path, status, test.want)
 		}

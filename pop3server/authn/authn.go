@@ -4,8 +4,8 @@
 // cost of one password hash, so that neither the answer nor its time tells which mailboxes exist. (A mailbox with several
 // credentials, or with verifiers of another cost than new ones have, takes that many hashes or that cost.)
 //
-// A password that was right is remembered for a while, so that clients which log in every minute cost no hash each time. What is
-// remembered is bound to the verifier: as the record changes, the old password is no longer known.
+// A password that was right is remembered for a while, so that clients which log in every minute cost no hash each time. What
+// is remembered is bound to the verifier: as the record changes, the old password is no longer known.
 package authn
 
 import (
@@ -24,9 +24,9 @@ import (
 )
 
 var (
-	// ErrRejected: unknown name, wrong password, disabled mailbox or one without credentials; which of them is not told.
+	// ErrRejected says: unknown name, wrong password, disabled mailbox or one without credentials; which of them is not told.
 	ErrRejected = errors.New("unknown user name or bad password")
-	// ErrBusy: too many passwords are being checked; the same login may succeed later.
+	// ErrBusy says that too many passwords are being checked; the same login may succeed later.
 	ErrBusy = errors.New("too many logins are being checked")
 )
 

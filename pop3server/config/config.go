@@ -133,6 +133,7 @@ type TLS struct {
 // TLSVersion is the oldest version of TLS that is spoken.
 type TLSVersion string
 
+// The versions of TLS.
 const (
 	TLS12 TLSVersion = "TLS12"
 	TLS13 TLSVersion = "TLS13"
@@ -162,6 +163,7 @@ const (
 // Mechanism is the name of a way to log in: a SASL mechanism's IANA name, or USER for USER/PASS.
 type Mechanism string
 
+// The mechanisms that there are.
 const (
 	MechanismUser  Mechanism = "USER"
 	MechanismPlain Mechanism = "PLAIN"
@@ -197,6 +199,7 @@ type Limits struct {
 // LogLevel is the least important level that is logged.
 type LogLevel string
 
+// The levels, from the least important one.
 const (
 	LogDebug LogLevel = "Debug"
 	LogInfo  LogLevel = "Info"

@@ -35,6 +35,7 @@ type Header struct {
 // State says whether a mailbox takes part.
 type State string
 
+// The states.
 const (
 	Enabled  State = "Enabled"
 	Disabled State = "Disabled" // no login, and delivery is refused with 550 5.2.1

@@ -14,11 +14,12 @@ import (
 	"testing"
 	"time"
 
+	"github.com/prometheus/client_golang/prometheus"
+	"github.com/prometheus/client_golang/prometheus/testutil"
+
 	"github.com/popservice/popservice/pop3server/config"
 	"github.com/popservice/popservice/pop3server/directory"
 	"github.com/popservice/popservice/pop3server/maildrop"
-	"github.com/prometheus/client_golang/prometheus"
-	"github.com/prometheus/client_golang/prometheus/testutil"
 )
 
 // deadline is how long a test waits for what must come.
@@ -514,7 +515,7 @@ func TestStoreErrors(t *testing.T) {
 }
 
 // shutDown starts a shutdown and waits until no new connection is taken.
-func (f *fixture) shutDown(t *testing.T, ctx context.Context) <-chan error {
+func (f *fixture) shutDown(ctx context.Context, t *testing.T) <-chan error {
 	t.Helper()
 	done := make(chan error, 1)
 	go func() { done <- f.Shutdown(ctx) }()
@@ -533,7 +534,7 @@ func TestShutdownLetsMessagesFinish(t *testing.T) {
 		S: 250
 		C: DATA
 		S: 354`)
-	done := f.shutDown(t, context.Background())
+	done := f.shutDown(context.Background(), t)
 	idle.expect("421 4.3.2")
 	idle.expectEnd()
 	busy.script(`C: Subject: last
@@ -555,7 +556,7 @@ func TestShutdownEndsWithItsContext(t *testing.T) {
 	busy.script(`C: MAIL FROM:<>
 		S: 250`)
 	ctx, cancel := context.WithCancel(context.Background())
-	done := f.shutDown(t, ctx)
+	done := f.shutDown(ctx, t)
 	cancel()
 	if err := <-done; !errors.Is(err, context.Canceled) {
 		t.Errorf("Shutdown: %v", err)

@@ -5,6 +5,7 @@ import (
 	"fmt"
 
 	"github.com/emersion/go-smtp"
+
 	"github.com/popservice/popservice/pop3server/config"
 	"github.com/popservice/popservice/pop3server/maildrop"
 )

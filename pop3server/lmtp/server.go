@@ -14,10 +14,11 @@ import (
 	"time"
 
 	"github.com/emersion/go-smtp"
+	"github.com/prometheus/client_golang/prometheus"
+
 	"github.com/popservice/popservice/pop3server/config"
 	"github.com/popservice/popservice/pop3server/directory"
 	"github.com/popservice/popservice/pop3server/maildrop"
-	"github.com/prometheus/client_golang/prometheus"
 )
 
 const (

@@ -9,6 +9,7 @@ import (
 	"time"
 
 	"github.com/emersion/go-smtp"
+
 	"github.com/popservice/popservice/pop3server/directory"
 	"github.com/popservice/popservice/pop3server/maildrop"
 )

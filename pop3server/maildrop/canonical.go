@@ -9,8 +9,8 @@ import (
 // canonicalWriter brings a message into the form in which it is stored and sent (RFC 5322 §2.1; [MS-STANXPOP3] C0011):
 //
 //   - Every line ends in CRLF. A bare LF and a bare CR become CRLF; CRs before an LF belong to that line's end, because
-//     CR CR LF comes from a line end that was converted twice. A stored bare LF or CR could hide a "." line from us that a
-//     client sees.
+//     two of them come from a line end that was converted twice. A stored bare LF or CR could hide a "." line from us that
+//     a client sees.
 //   - The last line is ended too.
 //   - There is an empty line after the header, even when nothing comes after it: some clients wait for it.
 //   - NUL, which RFC 5322 forbids and which cuts text off in some clients, becomes 0x80. The size stays the same.

@@ -3,6 +3,7 @@ package maildrop
 import (
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"path/filepath"
 	"syscall"
@@ -13,6 +14,24 @@ const (
 	folderMode = 0o700
 	fileMode   = 0o600
 )
+
+// makeFolders makes a folder and those above it, where they are missing, such that they survive a power loss.
+func makeFolders(path string) error {
+	err := os.Mkdir(path, folderMode)
+	if errors.Is(err, fs.ErrNotExist) {
+		if err := makeFolders(filepath.Dir(path)); err != nil {
+			return err
+		}
+		err = os.Mkdir(path, folderMode)
+	}
+	switch {
+	case errors.Is(err, fs.ErrExist):
+		return nil
+	case err != nil:
+		return err
+	}
+	return syncFolder(filepath.Dir(path))
+}
 
 // syncFolder makes what was created, renamed and removed in a folder survive a power loss.
 func syncFolder(path string) error {

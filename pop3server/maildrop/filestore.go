@@ -37,7 +37,7 @@ var _ Store = (*FileStore)(nil)
 // than 36 hours ago.
 func NewFileStore(root string, log *slog.Logger) (*FileStore, error) {
 	s := &FileStore{root: root, tmp: filepath.Join(root, "tmp"), reached: func(string) {}}
-	if err := os.MkdirAll(s.tmp, folderMode); err != nil {
+	if err := makeFolders(s.tmp); err != nil {
 		return nil, fmt.Errorf("open maildrop store: %w", err)
 	}
 	if err := sweepDrafts(s.tmp, log); err != nil {

@@ -22,7 +22,7 @@ const (
 // Serve takes connections from the listener until the context is done, the server is shut down, or the listener fails for
 // good; only then is there an error. It closes the listener. Sessions go on until they end or Shutdown ends them.
 func (s *Server) Serve(ctx context.Context, listener net.Listener, security config.Security) error {
-	defer listener.Close()
+	defer func() { _ = listener.Close() }()
 	if !s.addListener(listener) {
 		return nil
 	}

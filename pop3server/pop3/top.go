@@ -32,7 +32,7 @@ func (t *topWriter) Write(p []byte) (int, error) {
 // wanted tells how many octets of the part are to be passed on.
 func (t *topWriter) wanted(p []byte) int {
 	end := 0
-	for end < len(p) && !(t.body && t.lines <= 0) {
+	for end < len(p) && (!t.body || t.lines > 0) {
 		i := bytes.IndexByte(p[end:], '\n')
 		if i < 0 {
 			t.line.extend(p[end:])

@@ -15,11 +15,13 @@ import (
 
 // RFC 1939 §5, §7: a whole session, with both kinds of sizes. [MS-STANXPOP3] §2.1.4, §2.1.5: storage by default.
 func TestTransaction(t *testing.T) {
-	for mode, sizes := range map[config.SizeMode][2]string{config.StorageSize: {"4096", "8192"}, config.ExactSize: {"17", "5019"}} {
+	for mode, sizes := range map[config.SizeMode][5]string{
+		config.StorageSize: {"4096", "8192", "16384", "8192", "4096"}, config.ExactSize: {"17", "5019", "5053", "34", "17"},
+	} {
+		total := sizes[2:]
 		f := newFixture(t)
 		f.set(func(s *Settings) { s.Size = mode })
 		f.deliver(alice, "A: b\r\n\r\nfirst\r\n\r\n", "A: b\r\n\r\n"+strings.Repeat("x", 5009)+"\r\n", "A: b\r\n\r\nfirst\r\n\r\n")
-		total := map[config.SizeMode][3]string{config.StorageSize: {"16384", "8192", "4096"}, config.ExactSize: {"5053", "34", "17"}}[mode]
 		c := f.login()
 		c.script(`C: STAT
 			S: +OK 3 ` + total[0] + `

@@ -47,7 +47,7 @@ func (s *session) top(args arguments) error {
 	if err != nil {
 		return err
 	}
-	return s.transfer(m, func(m maildrop.Message, body io.Reader, dots *dotWriter) error {
+	return s.transfer(m, func(_ maildrop.Message, body io.Reader, dots *dotWriter) error {
 		return s.sendTop(body, &topWriter{to: dots, lines: lines})
 	})
 }
@@ -61,7 +61,7 @@ func (s *session) transfer(
 	if err != nil {
 		return s.refuseBody(m, err)
 	}
-	defer body.Close()
+	defer func() { _ = body.Close() }()
 	s.ok("")
 	dots := &dotWriter{wire: s.wire}
 	if err := send(m, body, dots); err != nil {

@@ -46,8 +46,8 @@ const (
 	cutting        // everybody is
 )
 
-// wire is a connection's lines and octets, with their deadlines. One goroutine, the session's, calls its methods; drain, cut and
-// close may be called by any.
+// wire is a connection's lines and octets, with their deadlines. One goroutine, the session's, calls its methods; drain, cut
+// and close may be called by any.
 type wire struct {
 	reader       *bufio.Reader // as large as the longest command, which bounds what a stranger makes us keep
 	out          *[]byte       // of writeBuffers; nil while nothing waits

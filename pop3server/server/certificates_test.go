@@ -55,7 +55,7 @@ func load(settings ...config.Certificate) *certificates {
 func served(t *testing.T, c *certificates, client *tls.Config) (name string, resumed bool, err error) {
 	t.Helper()
 	ours, theirs := net.Pipe()
-	defer ours.Close()
+	defer func() { _ = ours.Close() }()
 	go func() {
 		server := tls.Server(theirs, c.tlsConfig())
 		_, _ = server.Write([]byte("x")) // with the session ticket before it

@@ -51,8 +51,8 @@ func (c *configuration) takeOver(next *config.Config) {
 	c.refused = nil
 }
 
-// reload reads the file again. A new version is handed to prepare before it runs, so that the revision is told only when all of it
-// is in force. One that cannot be used is refused as a whole. It tells whether a new version runs.
+// reload reads the file again. A new version is handed to prepare before it runs, so that the revision is told only when all of
+// it is in force. One that cannot be used is refused as a whole. It tells whether a new version runs.
 func (c *configuration) reload(prepare func(*config.Config)) bool {
 	next, err := config.Load(c.path)
 	if err == nil {

@@ -94,7 +94,7 @@ func TestRunEndsWithAPort(t *testing.T) {
 func TestListenAllOrNone(t *testing.T) {
 	taken, err := net.Listen("tcp", "127.0.0.1:0")
 	must(t, err)
-	defer taken.Close()
+	defer func() { _ = taken.Close() }()
 	s := newTestServer(t, plaintext)
 	ports := append(s.ports(), &port{setting: "admin", address: taken.Addr().String()})
 	if err := s.listen(t.Context(), ports); err == nil || !strings.HasPrefix(err.Error(), "admin.address: ") {
