@@ -237,9 +237,9 @@ func TestCertificatesByServerName(t *testing.T) {
 	if told := p.status().Certificates; len(told) != 2 || told[1].Fingerprint != "" || told[1].Error == "" {
 		t.Errorf("told %+v", told)
 	}
-	p.tlsFiles.write(pairs(map[string]tlstest.Pair{"default": first}))
 	folder.write(pairs(map[string]tlstest.Pair{"other": other}))
 	p.eventually("other certificate", func() bool { return p.fingerprint("mail.example.net") == other.Fingerprint })
+	p.tlsFiles.write(pairs(map[string]tlstest.Pair{"default": first}))
 	p.eventually("first certificate", func() bool { return p.fingerprint("pop.example.com") == first.Fingerprint })
 	for name, want := range map[string]tlstest.Pair{
 		"pop.example.com": first, "MAIL.example.NET": other, "unknown.example.org": first, "": first,
