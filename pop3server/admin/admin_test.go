@@ -9,6 +9,7 @@ import (
 	"net/http"
 	"net/http/httptest"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -57,9 +58,10 @@ func TestReadiness(t *testing.T) {
 // A check that hangs fails the probe in time. However many probes come, it runs once; when it comes back, its result counts.
 func TestReadinessWithACheckThatHangs(t *testing.T) {
 	synctest.Test(t, func(t *testing.T) {
-		runs, release := 0, make(chan struct{})
+		var runs atomic.Int64
+		release := make(chan struct{})
 		handler := Handler(prometheus.NewRegistry(), []Check{{"store", func(context.Context) error {
-			runs++
+			runs.Add(1)
 			<-release // as a system call does, whatever the context says
 			return nil
 		}}})
@@ -70,13 +72,13 @@ func TestReadinessWithACheckThatHangs(t *testing.T) {
 				t.Errorf("gives %d %q after %v", status, body, time.Since(start))
 			}
 		}
-		if runs != 1 {
-			t.Errorf("the check was run %d times", runs)
+		if runs.Load() != 1 {
+			t.Errorf("the check was run %d times", runs.Load())
 		}
 		close(release)
 		synctest.Wait()
-		if status, _ := ask(handler, "GET", "/readyz"); status != 200 || runs != 2 {
-			t.Errorf("gives %d after %d runs, want 200 after 2", status, runs)
+		if status, _ := ask(handler, "GET", "/readyz"); status != 200 || runs.Load() != 2 {
+			t.Errorf("gives %d after %d runs, want 200 after 2", status, runs.Load())
 		}
 	})
 }
