@@ -20,7 +20,8 @@ import (
 
 const startLimit = 3 * time.Minute
 
-// Up makes the cluster run. One that runs is left as it is, apart from released volumes, which become available again.
+// Up makes the cluster run. One that runs is left as it is, apart from its volumes: released ones become available again, and
+// missing ones are made, for they come last and so are what a start that was cut off may lack.
 // One that does not run as a whole is cleaned away and started anew.
 func (n *Node) Up(ctx context.Context) error {
 	if err := n.cache.Ensure(ctx, binaries.Everything); err != nil {
@@ -32,7 +33,7 @@ func (n *Node) Up(ctx context.Context) error {
 	}
 	defer unlock()
 	if n.check(ctx) == nil {
-		return n.recycle(ctx)
+		return n.offerVolumes(ctx)
 	}
 	if n.anythingLeft() {
 		if err := n.clean(ctx); err != nil {
@@ -108,7 +109,7 @@ func (n *Node) start(ctx context.Context) error {
 	if err := s.await(ctx, "kubelet", client.nodeReady); err != nil {
 		return err
 	}
-	return n.createVolumes(ctx)
+	return n.offerVolumes(ctx)
 }
 
 // prepare makes all that the components need, and starts the way to them.

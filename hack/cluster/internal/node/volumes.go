@@ -34,8 +34,8 @@ func (n *Node) volumes() []volume {
 	return volumes
 }
 
-// createVolumes makes the storage class and the pool.
-func (n *Node) createVolumes(ctx context.Context) error {
+// offerVolumes makes the storage class, and the volumes of the pool that are missing or released.
+func (n *Node) offerVolumes(ctx context.Context) error {
 	manifest, err := render("storageclass.yaml", n.settings(""))
 	if err != nil {
 		return err
@@ -43,7 +43,7 @@ func (n *Node) createVolumes(ctx context.Context) error {
 	if err := n.apply(ctx, manifest); err != nil {
 		return fmt.Errorf("making the storage class: %w", err)
 	}
-	return n.addVolumes(ctx, n.volumes())
+	return n.recycle(ctx)
 }
 
 // addVolumes makes each volume's folder empty before it can be claimed.
