@@ -5,7 +5,6 @@ SHELL := bash
 
 GO       ?= go
 VERSION  ?= dev
-TAG      ?= dev
 BIN      := $(CURDIR)/bin
 CLUSTER  := $(GO) run ./hack/cluster
 LDFLAGS  := -s -w -X main.version=$(VERSION)
@@ -29,7 +28,7 @@ build: ## Build bin/manager and bin/pop3d
 	CGO_ENABLED=0 $(GO) build -trimpath -ldflags "$(LDFLAGS)" -o $(BIN)/ ./cmd/manager ./cmd/pop3d
 
 images: build ## Build both images and load them into the local Kubernetes
-	$(CLUSTER) load popservice/manager:$(TAG)=$(BIN)/manager popservice/pop3d:$(TAG)=$(BIN)/pop3d
+	$(CLUSTER) load popservice/manager:dev=$(BIN)/manager popservice/pop3d:dev=$(BIN)/pop3d
 
 generate: $(BIN)/controller-gen ## Generate deep copies, apply configurations, CRDs and roles, and bring them into the chart
 	$(BIN)/controller-gen object applyconfiguration crd paths=./api/v1alpha1/... output:crd:dir=config/crd

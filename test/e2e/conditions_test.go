@@ -61,7 +61,7 @@ func TestMissingCertificateHeals(t *testing.T) {
 	s := findService(t, pop)
 	create(t, s.authority.secret(t, s.host(), s.ip, s.Namespace))
 	awaitReady(t, pop)
-	s.dial(t, time.Minute)
+	s.awaitReachable(t)
 }
 
 // TestMailboxesHeal shows what is wrong with Mailboxes, and that it heals, beside one that is served all the time.

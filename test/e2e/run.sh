@@ -24,6 +24,6 @@ trap finish EXIT
 trap 'exit 130' INT TERM
 "$cluster" down
 "$cluster" up
-make --no-print-directory images
+make --no-print-directory images CLUSTER="$cluster"
 # go test builds outside and runs the tests inside the cluster's network. Tests mostly wait, so more of them run than there are cores.
 go test -tags e2e -count=1 -timeout 25m -parallel 12 -v -exec "$cluster exec --" "$@" ./test/e2e
