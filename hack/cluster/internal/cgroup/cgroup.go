@@ -13,6 +13,7 @@ import (
 	"slices"
 	"strconv"
 	"strings"
+	"time"
 
 	"golang.org/x/sys/unix"
 )
@@ -21,6 +22,9 @@ const (
 	mountPoint = "/sys/fs/cgroup"
 	components = "components" // the leaf for the node's own processes; the kubelet adds kubepods beside it
 )
+
+// emptyLimit bounds how long the kernel may take to let go of killed processes.
+const emptyLimit = 5 * time.Second
 
 // needed are the controllers that the kubelet asks for.
 var needed = []string{"cpu", "cpuset", "memory", "pids"}
@@ -196,14 +200,15 @@ func (g Group) Exists() bool {
 // Remove deletes the group and all below it. No process may be left in it.
 func (g Group) Remove() error {
 	var failed error
+	deadline := time.Now().Add(emptyLimit)
 	for _, h := range g.hierarchies {
-		failed = errors.Join(failed, removeTree(filepath.Join(h, g.name)))
+		failed = errors.Join(failed, removeTree(filepath.Join(h, g.name), deadline))
 	}
 	return failed
 }
 
 // removeTree removes groups from the leaves up: a cgroup is removed with rmdir(2), its files cannot be.
-func removeTree(group string) error {
+func removeTree(group string, deadline time.Time) error {
 	var groups []string
 	err := filepath.WalkDir(group, func(path string, d fs.DirEntry, err error) error {
 		if err == nil && d.IsDir() {
@@ -212,9 +217,21 @@ func removeTree(group string) error {
 		return nil
 	})
 	for _, g := range slices.Backward(groups) {
-		if rmErr := os.Remove(g); rmErr != nil && !errors.Is(rmErr, fs.ErrNotExist) {
+		if rmErr := remove(g, deadline); rmErr != nil && !errors.Is(rmErr, fs.ErrNotExist) {
 			err = errors.Join(err, fmt.Errorf("removing a cgroup: %w", rmErr))
 		}
 	}
 	return err
+}
+
+// remove waits for a group to become empty: a killed process looks gone as soon as its first thread is, and the others keep the
+// group busy for another moment.
+func remove(group string, deadline time.Time) error {
+	for {
+		err := os.Remove(group)
+		if !errors.Is(err, unix.EBUSY) || time.Now().After(deadline) {
+			return err
+		}
+		time.Sleep(20 * time.Millisecond)
+	}
 }
