@@ -22,7 +22,6 @@ func refuse(names ...string) []command {
 }
 
 func prepareNode(context.Context) error {
-	return fmt.Errorf("a node needs Linux, and this is %s. Set KUBECONFIG to the configuration of a cluster that you "+
-		"have, kind for example: the demo and the end-to-end tests then use that one. "+
-		"`build --only=controlplane` and `assets` run here", runtime.GOOS)
+	return fmt.Errorf("a node needs Linux, and this is %s. README.md tells how to install PopService on a cluster that "+
+		"you have. `build --only=controlplane` and `assets` run here", runtime.GOOS)
 }

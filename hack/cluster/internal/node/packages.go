@@ -18,7 +18,7 @@ import (
 	"github.com/popservice/popservice/hack/cluster/internal/progress"
 )
 
-const existing = "To use a cluster that you have, set KUBECONFIG to its configuration instead"
+const existing = "README.md tells how to install PopService on a cluster that you have"
 
 // requirements are the programs that come from the distribution, with the Debian packages that hold them.
 var requirements = map[string]string{
