@@ -51,8 +51,8 @@ func ManagerOptions(namespaces []string) ctrl.Options {
 	return ctrl.Options{Scheme: Scheme(), Cache: cacheOptions(namespaces)}
 }
 
-// cacheOptions keep the cache small: of children only the operator's own, of Secrets no data. Children keep their managed fields, by
-// which the operator knows what it has set.
+// cacheOptions keep the cache small: of children only the operator's own, of Secrets no data. Children keep their
+// managed fields, by which the operator knows what it has set.
 func cacheOptions(namespaces []string) cache.Options {
 	ours := cache.ByObject{
 		Label:     labels.SelectorFromSet(labels.Set{names.LabelManagedBy: names.ManagedBy}),
@@ -93,7 +93,8 @@ func Add(ctx context.Context, mgr ctrl.Manager, options Options) error {
 	for _, c := range []interface{ SetupWithManager(ctrl.Manager) error }{
 		&popservice.Reconciler{Client: mgr.GetClient(), Live: live, Applier: applier, Fleet: servers, Recorder: recorder,
 			Image: options.Image, Namespace: options.Namespace},
-		&directory.Reconciler{Client: mgr.GetClient(), Live: live, Applier: applier, Fleet: servers, Board: board, Started: time.Now()},
+		&directory.Reconciler{Client: mgr.GetClient(), Live: live, Applier: applier, Fleet: servers, Board: board,
+			Started: time.Now()},
 		&mailbox.Reconciler{Client: mgr.GetClient(), Board: board, Recorder: recorder},
 	} {
 		if err := c.SetupWithManager(mgr); err != nil {

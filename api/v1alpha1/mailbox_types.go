@@ -92,6 +92,7 @@ type ServiceReference struct {
 // +kubebuilder:validation:Enum=Enabled;Disabled
 type MailboxState string
 
+// The states.
 const (
 	MailboxEnabled  MailboxState = "Enabled"
 	MailboxDisabled MailboxState = "Disabled"

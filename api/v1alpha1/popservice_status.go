@@ -7,8 +7,8 @@ type PopServiceStatus struct {
 	// observedGeneration is the generation of the spec that this status speaks of.
 	// +optional
 	ObservedGeneration int64 `json:"observedGeneration,omitempty"`
-	// conditions: Ready, Available, CertificatesReady, StorageReady, DirectorySynced, ConfigurationApplied, RFC2449Conformant; Reconciling
-	// and Stalled only while they are true.
+	// conditions: Ready, Available, CertificatesReady, StorageReady, DirectorySynced, ConfigurationApplied,
+	// RFC2449Conformant; Reconciling and Stalled only while they are true.
 	// +optional
 	// +listType=map
 	// +listMapKey=type

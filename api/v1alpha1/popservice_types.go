@@ -165,6 +165,7 @@ type Listener struct {
 // +kubebuilder:validation:Enum=TLS12;TLS13
 type TLSVersion string
 
+// The versions.
 const (
 	TLS12 TLSVersion = "TLS12"
 	TLS13 TLSVersion = "TLS13"
@@ -233,6 +234,7 @@ const (
 // +kubebuilder:validation:Enum=USER;PLAIN
 type Mechanism string
 
+// The ways to log in.
 const (
 	MechanismUser  Mechanism = "USER"
 	MechanismPlain Mechanism = "PLAIN"
@@ -370,6 +372,7 @@ const LayoutSingle StorageLayout = "Single"
 // +kubebuilder:validation:Enum=Retain;Delete
 type RetentionPolicy string
 
+// The policies.
 const (
 	Retain RetentionPolicy = "Retain"
 	Delete RetentionPolicy = "Delete"
@@ -448,10 +451,10 @@ type ServiceTemplate struct {
 type NetworkPolicyMode string
 
 const (
-	// NetworkPolicyManaged: the operator makes one: POP3 from everywhere, LMTP from delivery.lmtp.from, the control port
+	// NetworkPolicyManaged says that the operator makes one: POP3 from everywhere, LMTP from delivery.lmtp.from, the control port
 	// from the operator, nothing else in, nothing out.
 	NetworkPolicyManaged NetworkPolicyMode = "Managed"
-	// NetworkPolicyNone: the operator makes none.
+	// NetworkPolicyNone says that the operator makes none.
 	NetworkPolicyNone NetworkPolicyMode = "None"
 )
 

@@ -5,6 +5,7 @@ import (
 	"fmt"
 	"io"
 	"os"
+	"slices"
 	"strings"
 
 	"github.com/spf13/pflag"
@@ -57,7 +58,7 @@ func (o *options) check(rest []string) error {
 		return errors.New("--server-image must name the image of pop3d")
 	case o.namespace == "":
 		return errors.New("--namespace or $POD_NAMESPACE must name the namespace in which the operator runs")
-	case !strings.Contains(" debug info error ", " "+o.logLevel+" "):
+	case !slices.Contains([]string{"debug", "info", "error"}, o.logLevel):
 		return fmt.Errorf("--log-level is %q, it must be debug, info or error", o.logLevel)
 	}
 	return nil

@@ -13,13 +13,13 @@ import (
 type Reach int
 
 const (
-	// Unknown: the record is older than this process, and there is no server to ask.
+	// Unknown says that the record is older than this process, and there is no server to ask.
 	Unknown Reach = iota
-	// Unserved: there is no server that is ready and can be asked.
+	// Unserved says that there is no server that is ready and can be asked.
 	Unserved
-	// Pending: a server that is ready has not loaded the record yet.
+	// Pending says that a server that is ready has not loaded the record yet.
 	Pending
-	// Loaded: every server that is ready has loaded it.
+	// Loaded says that every server that is ready has loaded it.
 	Loaded
 )
 
@@ -41,8 +41,8 @@ type Outcome struct {
 	since int64
 }
 
-// Board is where the directory's controller tells of Mailboxes and the Mailboxes' controller reads it. It is filled anew when the
-// operator starts. Its methods may be called at the same time.
+// Board is where the directory's controller tells of Mailboxes and the Mailboxes' controller reads it. It is filled
+// anew when the operator starts. Its methods may be called at the same time.
 type Board struct {
 	changes chan event.TypedGenericEvent[*v1alpha1.Mailbox]
 

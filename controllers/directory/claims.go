@@ -74,8 +74,8 @@ func stronger(a, b *v1alpha1.Mailbox, address string) bool {
 	return a.UID < b.UID
 }
 
-// settle says what a Mailbox gets, given who has the best claim to each address. One that loses its own address is not served; one
-// that loses an alias is served without it.
+// settle says what a Mailbox gets, given who has the best claim to each address. One that loses its own address is not
+// served; one that loses an alias is served without it.
 func settle(m *v1alpha1.Mailbox, winners map[string]*v1alpha1.Mailbox) claims {
 	var c claims
 	if winner := winners[string(m.Spec.Address)]; winner.UID != m.UID {

@@ -61,8 +61,8 @@ func quotaOf(quota v1alpha1.Quota) (q directory.Quota, err error) {
 	return q, err
 }
 
-// merge gives a bucket's records as they are to be: those that did not change keep the revision of their last change, the others get
-// the new one. It tells whether anything differs.
+// merge gives a bucket's records as they are to be: those that did not change keep the revision of their last change,
+// the others get the new one. It tells whether anything differs.
 func merge(before, wanted []directory.Record, revision int64) (merged []directory.Record, changed bool) {
 	old := make(map[string]directory.Record, len(before))
 	for _, r := range before {

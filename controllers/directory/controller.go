@@ -1,8 +1,8 @@
 // Package directory writes Mailboxes into the bucket Secrets that the servers read, and sees to it that the servers have them.
 //
-// A bucket is reconciled as a whole: which Mailboxes are in it, which addresses they get, what their Secrets hold. Its Secret is
-// written only if a record differs. Then the pods are poked, and asked until each has loaded the new revision. What has become of
-// each Mailbox goes to the Board, from which package mailbox makes conditions.
+// A bucket is reconciled as a whole: which Mailboxes are in it, which addresses they get, what their Secrets hold. Its
+// Secret is written only if a record differs. Then the pods are poked, and asked until each has loaded the new
+// revision. What has become of each Mailbox goes to the Board, from which package mailbox makes conditions.
 package directory
 
 import (

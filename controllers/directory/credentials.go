@@ -68,7 +68,8 @@ func (r *resolver) resolve(ctx context.Context, m *v1alpha1.Mailbox, before []di
 	return all, nil
 }
 
-// one gives a credential; without a verifier if there is a problem. old is what stands in the bucket under its name, if anything.
+// one gives a credential; without a verifier if there is a problem. old is what stands in the bucket under its name,
+// if anything.
 func (r *resolver) one(
 	ctx context.Context, namespace string, c *v1alpha1.Credential, old directory.Credential,
 ) (directory.Credential, Problem, error) {
@@ -116,8 +117,9 @@ func (r *resolver) verifier(
 	value := bytes.TrimRight(secret.Data[ref.key], "\r\n")
 	switch {
 	case len(value) == 0:
-		return directory.Credential{}, Problem{ReasonKeyNotFound, fmt.Sprintf("Secret %q has nothing under the key %q: put the %s there",
-			secret.Name, ref.key, ref.what())}
+		return directory.Credential{}, Problem{ReasonKeyNotFound,
+			fmt.Sprintf("Secret %q has nothing under the key %q: put the %s there",
+				secret.Name, ref.key, ref.what())}
 	case ref.isPassword && bytes.ContainsAny(value, "\r\n\x00"):
 		return directory.Credential{}, Problem{ReasonInvalidPassword, fmt.Sprintf(
 			"the password in Secret %q has a line end or a NUL within, which no client can send", secret.Name)}

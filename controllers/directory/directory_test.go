@@ -76,7 +76,8 @@ func TestRecord(t *testing.T) {
 	m.Spec.State = v1alpha1.MailboxDisabled
 	m.Spec.Quota.IssueWarning = new(intstr.FromString("1Ki"))
 	e := entry{mailbox: m}
-	record, err := e.record(v1alpha1.Quota{ProhibitReceive: new(intstr.FromString("1Mi")), IssueWarning: new(intstr.FromString("2Ki"))})
+	record, err := e.record(v1alpha1.Quota{ProhibitReceive: new(intstr.FromString("1Mi")),
+		IssueWarning: new(intstr.FromString("2Ki"))})
 	want := directory.Quota{IssueWarning: 1 << 10, ProhibitReceive: 1 << 20}
 	if err != nil || record.Quota != want || record.State != directory.Disabled || record.Owner != "mail/alice" ||
 		record.ID != directory.MailboxID("alice@example.com") {
@@ -85,7 +86,8 @@ func TestRecord(t *testing.T) {
 }
 
 func TestMerge(t *testing.T) {
-	a := directory.Record{ID: "a", Address: "a@b", Since: 5, Credentials: []directory.Credential{{Name: "x", Verifier: "v", Source: "1"}}}
+	a := directory.Record{ID: "a", Address: "a@b", Since: 5, Credentials: []directory.Credential{{Name: "x", Verifier: "v",
+		Source: "1"}}}
 	b := directory.Record{ID: "b", Address: "b@b", Since: 6}
 	fresh := func(r directory.Record, change func(*directory.Record)) directory.Record {
 		r.Since, r.Credentials = 0, append([]directory.Credential(nil), r.Credentials...)
@@ -101,11 +103,14 @@ func TestMerge(t *testing.T) {
 	}{
 		{"nothing", []directory.Record{fresh(a, same), fresh(b, same)}, false, []int64{5, 6}},
 		{"one left out", []directory.Record{fresh(b, same)}, true, []int64{6}},
-		{"one changed", []directory.Record{fresh(a, func(r *directory.Record) { r.State = directory.Disabled }), fresh(b, same)}, true, []int64{9, 6}},
+		{"one changed", []directory.Record{fresh(a, func(r *directory.Record) { r.State = directory.Disabled }), fresh(b,
+			same)}, true, []int64{9, 6}},
 		{"one more", []directory.Record{fresh(a, same), fresh(b, same), {ID: "c"}}, true, []int64{5, 6, 9}},
-		{"another verifier", []directory.Record{fresh(a, func(r *directory.Record) { r.Credentials[0].Verifier = "w" }), fresh(b, same)}, true, []int64{9, 6}},
+		{"another verifier", []directory.Record{fresh(a, func(r *directory.Record) { r.Credentials[0].Verifier = "w" }),
+			fresh(b, same)}, true, []int64{9, 6}},
 		// Written, so that the source is known, but nothing for which a server must be waited for.
-		{"another source", []directory.Record{fresh(a, func(r *directory.Record) { r.Credentials[0].Source = "2" }), fresh(b, same)}, true, []int64{5, 6}},
+		{"another source", []directory.Record{fresh(a, func(r *directory.Record) { r.Credentials[0].Source = "2" }), fresh(b,
+			same)}, true, []int64{5, 6}},
 	} {
 		merged, changed := merge([]directory.Record{a, b}, test.wanted, 9)
 		var since []int64
@@ -132,7 +137,8 @@ func newResolver(secrets ...client.Object) *resolver {
 
 func withPassword(name string) *v1alpha1.Mailbox {
 	m := box(name, 1)
-	m.Spec.Credentials = []v1alpha1.Credential{{Name: "p", PasswordSecretRef: &v1alpha1.SecretKeyReference{Name: name, Key: "password"}}}
+	m.Spec.Credentials = []v1alpha1.Credential{{Name: "p", PasswordSecretRef: &v1alpha1.SecretKeyReference{Name: name,
+		Key: "password"}}}
 	return m
 }
 
@@ -177,7 +183,8 @@ func newShort(r *resolver) *resolver { return &resolver{metadata: r.metadata, li
 func TestCredentialProblems(t *testing.T) {
 	byVerifier := func(name string) *v1alpha1.Mailbox {
 		m := box(name, 1)
-		m.Spec.Credentials = []v1alpha1.Credential{{Name: "v", VerifierSecretRef: &v1alpha1.VerifierKeyReference{Name: name, Key: "verifier"}}}
+		m.Spec.Credentials = []v1alpha1.Credential{{Name: "v", VerifierSecretRef: &v1alpha1.VerifierKeyReference{Name: name,
+			Key: "verifier"}}}
 		return m
 	}
 	const hidden = "s3cret-text"
@@ -203,7 +210,8 @@ func TestCredentialProblems(t *testing.T) {
 }
 
 func server(ready bool, revision int64) fleet.Server {
-	return fleet.Server{Ready: ready, Status: &control.Status{Directory: control.Directory{Revisions: map[string]int64{"2a": revision}}}}
+	return fleet.Server{Ready: ready,
+		Status: &control.Status{Directory: control.Directory{Revisions: map[string]int64{"2a": revision}}}}
 }
 
 func TestHowFarARecordHasCome(t *testing.T) {

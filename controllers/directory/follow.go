@@ -68,8 +68,8 @@ func lagging(servers []fleet.Server, bucket string, revision int64) []fleet.Serv
 	})
 }
 
-// loadedBy gives the revision of a bucket that every ready server has loaded. There is none unless all of them could be asked, and
-// there is one at all.
+// loadedBy gives the revision of a bucket that every ready server has loaded. There is none unless all of them could
+// be asked, and there is one at all.
 func loadedBy(servers []fleet.Server, bucket string) (revision int64, ok bool) {
 	for _, server := range servers {
 		if !server.Ready {

@@ -62,7 +62,8 @@ func (r *Reconciler) logger(base logr.Logger) func(*Request) logr.Logger {
 type mapper func(context.Context, client.Object) []Request
 
 // handle makes a handler that asks for the buckets of both the old and the new object, if the change matters.
-func (r *Reconciler) handle(buckets mapper, matters func(old, new client.Object) bool) handler.TypedEventHandler[client.Object, Request] {
+func (r *Reconciler) handle(buckets mapper, matters func(old,
+	new client.Object) bool) handler.TypedEventHandler[client.Object, Request] {
 	add := func(ctx context.Context, q queue, objects ...client.Object) {
 		for _, object := range objects {
 			for _, request := range buckets(ctx, object) {

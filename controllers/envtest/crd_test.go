@@ -16,10 +16,13 @@ var refused = []struct{ name, kind, spec, says string }{
 	{"no certificate", "PopService", `{}`, "tls.certificates is required"},
 	{"nobody could log in", "PopService", `{listeners: [{name: a, port: 110, security: Plaintext}]}`, "authentication.loginType"},
 	{"two servers", "PopService", `{replicas: 2, tls: TLS}`, "replicas must be 0 or 1"},
-	{"one port twice", "PopService", `{tls: TLS, listeners: [{name: a, port: 110, security: StartTLS}, {name: b, port: 110, security: StartTLS}]}`,
+	{"one port twice", "PopService",
+		`{tls: TLS, listeners: [{name: a, port: 110, security: StartTLS}, {name: b, port: 110, security: StartTLS}]}`,
 		"each listener needs a port of its own"},
-	{"port out of range", "PopService", `{tls: TLS, listeners: [{name: a, port: 0, security: StartTLS}]}`, "spec.listeners[0].port"},
-	{"no such security", "PopService", `{tls: TLS, listeners: [{name: a, port: 110, security: SSL}]}`, "spec.listeners[0].security"},
+	{"port out of range", "PopService", `{tls: TLS, listeners: [{name: a, port: 0, security: StartTLS}]}`,
+		"spec.listeners[0].port"},
+	{"no such security", "PopService", `{tls: TLS, listeners: [{name: a, port: 110, security: SSL}]}`,
+		"spec.listeners[0].security"},
 	{"a name that is taken", "PopService", `{tls: TLS, listeners: [{name: admin, port: 110, security: StartTLS}]}`, "are taken"},
 	{"port of LMTP", "PopService", `{tls: TLS, delivery: {lmtp: {port: 995}}}`, "delivery.lmtp.port must differ"},
 	{"LMTP on 25", "PopService", `{tls: TLS, delivery: {lmtp: {port: 25}}}`, "RFC 2033"},
@@ -32,7 +35,8 @@ var refused = []struct{ name, kind, spec, says string }{
 	{"message size", "PopService", `{tls: TLS, delivery: {maxMessageSize: 3Gi}}`, "from 1Ki to 2Gi"},
 	{"no such layout", "PopService", `{tls: TLS, storage: {layout: Spread}}`, "spec.storage.layout"},
 	{"no volume", "PopService", `{tls: TLS, storage: {volume: {size: "0"}}}`, "size must be more than 0"},
-	{"quotas crossed", "PopService", `{tls: TLS, mailboxDefaults: {quota: {issueWarning: 2Gi, prohibitReceive: 1Gi}}}`, "issueWarning"},
+	{"quotas crossed", "PopService", `{tls: TLS, mailboxDefaults: {quota: {issueWarning: 2Gi, prohibitReceive: 1Gi}}}`,
+		"issueWarning"},
 	{"no quantity", "PopService", `{tls: TLS, mailboxDefaults: {quota: {prohibitReceive: lots}}}`, "unlimited"},
 	{"field that is unknown", "PopService", `{tls: TLS, port: 110}`, "spec.port"},
 
@@ -41,12 +45,16 @@ var refused = []struct{ name, kind, spec, says string }{
 	{"a space", "Mailbox", `{serviceRef: {name: pop}, address: "al ice@example.com"}`, "local-part@domain"},
 	{"a slash", "Mailbox", `{serviceRef: {name: pop}, address: "al/ice@example.com"}`, "local-part@domain"},
 	{"upper case", "Mailbox", `{serviceRef: {name: pop}, address: Alice@example.com}`, "lower case"},
-	{"alias of itself", "Mailbox", `{serviceRef: {name: pop}, address: a@example.com, aliases: [a@example.com]}`, "among the aliases"},
+	{"alias of itself", "Mailbox", `{serviceRef: {name: pop}, address: a@example.com, aliases: [a@example.com]}`,
+		"among the aliases"},
 	{"no such state", "Mailbox", `{serviceRef: {name: pop}, address: a@example.com, state: Gone}`, "spec.state"},
 	{"no Secret", "Mailbox", `{serviceRef: {name: pop}, address: a@example.com, credentials: [{name: a}]}`, "credentials[0]"},
-	{"two Secrets", "Mailbox", `{serviceRef: {name: pop}, address: a@example.com, credentials: [{name: a, passwordSecretRef: {name: a}, verifierSecretRef: {name: a}}]}`,
+	{"two Secrets", "Mailbox",
+		`{serviceRef: {name: pop}, address: a@example.com,
+		  credentials: [{name: a, passwordSecretRef: {name: a}, verifierSecretRef: {name: a}}]}`,
 		"credentials[0]"},
-	{"no whole quota", "Mailbox", `{serviceRef: {name: pop}, address: a@example.com, quota: {prohibitReceive: 100m}}`, "whole quantity"},
+	{"no whole quota", "Mailbox", `{serviceRef: {name: pop}, address: a@example.com, quota: {prohibitReceive: 100m}}`,
+		"whole quantity"},
 }
 
 func TestWrongValuesAreRefused(t *testing.T) {
@@ -89,12 +97,16 @@ func TestNamesThatNoServiceCanBear(t *testing.T) {
 func TestImmutableFields(t *testing.T) {
 	w := newWorld(t)
 	for _, test := range []struct{ kind, name, before, after, says string }{
-		{"PopService", "shrinks", "{tls: TLS, storage: {volume: {size: 2Gi}}}", "{tls: TLS, storage: {volume: {size: 1Gi}}}", "size cannot shrink"},
-		{"PopService", "class", "{tls: TLS, storage: {volume: {storageClassName: a}}}", "{tls: TLS, storage: {volume: {storageClassName: b}}}",
+		{"PopService", "shrinks", "{tls: TLS, storage: {volume: {size: 2Gi}}}", "{tls: TLS, storage: {volume: {size: 1Gi}}}",
+			"size cannot shrink"},
+		{"PopService", "class", "{tls: TLS, storage: {volume: {storageClassName: a}}}",
+			"{tls: TLS, storage: {volume: {storageClassName: b}}}",
 			"storageClassName cannot be changed"},
-		{"Mailbox", "moves", "{serviceRef: {name: none}, address: a@example.com}", "{serviceRef: {name: other}, address: a@example.com}",
+		{"Mailbox", "moves", "{serviceRef: {name: none}, address: a@example.com}",
+			"{serviceRef: {name: other}, address: a@example.com}",
 			"serviceRef cannot be changed"},
-		{"Mailbox", "renamed", "{serviceRef: {name: none}, address: a@example.com}", "{serviceRef: {name: none}, address: b@example.com}",
+		{"Mailbox", "renamed", "{serviceRef: {name: none}, address: a@example.com}",
+			"{serviceRef: {name: none}, address: b@example.com}",
 			"address cannot be changed"},
 	} {
 		t.Run(test.name, func(t *testing.T) {

@@ -24,8 +24,9 @@ import (
 	"github.com/popservice/popservice/pop3server/server"
 )
 
-// kubelet runs the servers of all pods in this process, each on a loopback address of its own. As the real one does, it reads a pod's
-// volumes when the pod starts and when it changes; it never does so by itself, so a change that nobody pokes it for stays unseen.
+// kubelet runs the servers of all pods in this process, each on a loopback address of its own. As the real one does,
+// it reads a pod's volumes when the pod starts and when it changes; it never does so by itself, so a change that
+// nobody pokes it for stays unseen.
 type kubelet struct {
 	client client.WithWatch
 	folder string

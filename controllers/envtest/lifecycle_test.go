@@ -87,7 +87,8 @@ func TestMissingCertificateIsToldAndHeals(t *testing.T) {
 	w.awaitService("pop", metav1.ConditionFalse, "SecretNotFound")
 	var s v1alpha1.PopService
 	w.get("pop", &s)
-	if text := message(s.Status.Conditions, v1alpha1.ConditionReady); !strings.Contains(text, "kubectl create secret tls pop-tls") {
+	if text := message(s.Status.Conditions, v1alpha1.ConditionReady); !strings.Contains(text,
+		"kubectl create secret tls pop-tls") {
 		t.Errorf("the message does not say what to do: %s", text)
 	}
 	w.awaitEvent("PopService", "SecretNotFound")
@@ -144,7 +145,8 @@ func TestSettingsChangeLive(t *testing.T) {
 	w := newWorld(t)
 	w.running()
 	pod := w.pod().UID
-	w.patch(&v1alpha1.PopService{}, "pop", fields{"spec": fields{"banner": "Hello there.", "limits": fields{"maxCommandOctets": 100}}})
+	w.patch(&v1alpha1.PopService{}, "pop", fields{"spec": fields{"banner": "Hello there.",
+		"limits": fields{"maxCommandOctets": 100}}})
 	w.awaitReady("pop")
 	if _, greeting := w.dial(); greeting != "+OK Hello there." {
 		t.Errorf("the greeting is %q", greeting)
@@ -255,8 +257,9 @@ func TestDriftIsCorrected(t *testing.T) {
 	w := newWorld(t)
 	w.running()
 	w.patch(&appsv1.Deployment{}, "pop-pop3d", fields{
-		"metadata": fields{"annotations": fields{"example.com/theirs": "stays"}, "labels": fields{"app.kubernetes.io/part-of": "theirs"}},
-		"spec":     fields{"replicas": 0},
+		"metadata": fields{"annotations": fields{"example.com/theirs": "stays"},
+			"labels": fields{"app.kubernetes.io/part-of": "theirs"}},
+		"spec": fields{"replicas": 0},
 	})
 	w.await("the Deployment as it was", func() string {
 		var d appsv1.Deployment

@@ -197,7 +197,8 @@ func TestManyMailboxes(t *testing.T) {
 	const many = 200
 	before := watched.count()
 	for i := range many {
-		w.create(mailbox(fmt.Sprintf("user-%03d", i), func(s *v1alpha1.MailboxSpec) { s.Credentials[0].PasswordSecretRef.Name = "shared" }))
+		w.create(mailbox(fmt.Sprintf("user-%03d", i),
+			func(s *v1alpha1.MailboxSpec) { s.Credentials[0].PasswordSecretRef.Name = "shared" }))
 	}
 	for i := range many {
 		w.awaitMailbox(fmt.Sprintf("user-%03d", i), metav1.ConditionTrue, "Serving")

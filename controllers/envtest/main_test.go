@@ -1,8 +1,9 @@
 //go:build envtest
 
-// Package envtest runs the operator against a real API server with a real controller manager, so that Deployments get pods, claims get
-// volumes and what is owned is collected. In the place of a kubelet, a few lines give each pod an address, put its volumes into a
-// folder, and run the real server on them (see kubelet_test.go). `make envtest` builds the programs that this needs.
+// Package envtest runs the operator against a real API server with a real controller manager, so that Deployments get
+// pods, claims get volumes and what is owned is collected. In the place of a kubelet, a few lines give each pod an
+// address, put its volumes into a folder, and run the real server on them (see kubelet_test.go). `make envtest` builds
+// the programs that this needs.
 package envtest
 
 import (

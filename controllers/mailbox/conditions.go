@@ -37,8 +37,9 @@ func conditionsOf(m *v1alpha1.Mailbox, outcome directory.Outcome) []metav1.Condi
 	case outcome.Reach == directory.Pending:
 		return append(all, reconciling(reasonSyncing, "the mailbox is on its way to the servers")...)
 	}
-	return append(all, reconciling(reasonNoServerReady, fmt.Sprintf("no server of PopService %q is ready: see `kubectl get pop %s`",
-		m.Spec.ServiceRef.Name, m.Spec.ServiceRef.Name))...)
+	return append(all, reconciling(reasonNoServerReady,
+		fmt.Sprintf("no server of PopService %q is ready: see `kubectl get pop %s`",
+			m.Spec.ServiceRef.Name, m.Spec.ServiceRef.Name))...)
 }
 
 // reconciling is what comes right by itself.

@@ -43,7 +43,8 @@ func TestConditions(t *testing.T) {
 			ready: "False", reason: "SecretNotFound", also: "Stalled", credentials: "False"},
 	} {
 		t.Run(test.name, func(t *testing.T) {
-			m := &v1alpha1.Mailbox{Spec: v1alpha1.MailboxSpec{State: test.state}, Status: v1alpha1.MailboxStatus{Conditions: test.before}}
+			m := &v1alpha1.Mailbox{Spec: v1alpha1.MailboxSpec{State: test.state},
+				Status: v1alpha1.MailboxStatus{Conditions: test.before}}
 			m.Generation = 1
 			got := conditionsOf(m, test.outcome)
 			ready := meta.FindStatusCondition(got, v1alpha1.ConditionReady)

@@ -76,8 +76,8 @@ func (c *certificate) explain(source *corev1.Secret, err error) {
 		return
 	}
 	c.reason = reasonInvalidCertificate
-	c.problem = fmt.Sprintf("Secret %q of certificate %q cannot be served: %v. Put a PEM chain into tls.crt and its key into tls.key",
-		c.secret, c.name, err)
+	c.problem = fmt.Sprintf("Secret %q of certificate %q cannot be served: %v. "+
+		"Put a PEM chain into tls.crt and its key into tls.key", c.secret, c.name, err)
 }
 
 // describe takes from the pair that the servers get what the status tells, and says so if its time is not now.

@@ -86,7 +86,8 @@ func (s *state) configurationApplied() finding {
 		switch {
 		case loaded.Revision == s.config.Revision:
 		case loaded.Error != "":
-			return pending(kind, reasonConfigurationRefused, fmt.Sprintf("pod %s keeps its configuration: %s", server.Name, loaded.Error))
+			return pending(kind, reasonConfigurationRefused, fmt.Sprintf("pod %s keeps its configuration: %s", server.Name,
+				loaded.Error))
 		default:
 			return pending(kind, reasonApplying, fmt.Sprintf("the configuration is on its way to pod %s", server.Name))
 		}

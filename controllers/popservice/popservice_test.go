@@ -34,7 +34,8 @@ func pair(t *testing.T, at time.Time) map[string][]byte {
 	if err != nil {
 		t.Fatal(err)
 	}
-	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: at.Add(-30 * time.Minute), NotAfter: at.Add(30 * time.Minute)}
+	template := &x509.Certificate{SerialNumber: big.NewInt(1), NotBefore: at.Add(-30 * time.Minute),
+		NotAfter: at.Add(30 * time.Minute)}
 	der, err := x509.CreateCertificate(rand.Reader, template, template, key.Public(), key)
 	if err != nil {
 		t.Fatal(err)
@@ -54,7 +55,8 @@ func TestCheckCertificates(t *testing.T) {
 	good, other := pair(t, now), pair(t, now)
 	before := map[string][]byte{"default.crt": other["tls.crt"], "default.key": other["tls.key"], "gone.crt": other["tls.crt"]}
 	mixed := map[string][]byte{"tls.crt": good["tls.crt"], "tls.key": other["tls.key"]}
-	spec := &v1alpha1.TLS{Certificates: []v1alpha1.Certificate{{Name: "default", SecretRef: v1alpha1.LocalSecretReference{Name: "s"}}}}
+	spec := &v1alpha1.TLS{Certificates: []v1alpha1.Certificate{{Name: "default",
+		SecretRef: v1alpha1.LocalSecretReference{Name: "s"}}}}
 	for _, test := range []struct {
 		name   string
 		source map[string][]byte
@@ -123,7 +125,8 @@ func world(change ...func(*state)) *state {
 }
 
 func TestConditions(t *testing.T) {
-	forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "persistentvolumeclaims"}, "pop-maildrops", errors.New("no expansion"))
+	forbidden := apierrors.NewForbidden(schema.GroupResource{Resource: "persistentvolumeclaims"}, "pop-maildrops",
+		errors.New("no expansion"))
 	for _, test := range []struct {
 		name   string
 		change func(*state)
@@ -131,12 +134,16 @@ func TestConditions(t *testing.T) {
 		condition, reason, also string
 	}{
 		{"all is well", func(*state) {}, "", "Serving", ""},
-		{"missing Secret", func(s *state) { s.certificates[0].reason = reasonSecretNotFound }, "CertificatesReady", "SecretNotFound", "Stalled"},
-		{"certificate on its way", func(s *state) { s.certificates[0].fingerprint = "f2" }, "CertificatesReady", "NotServedYet", "Reconciling"},
+		{"missing Secret", func(s *state) { s.certificates[0].reason = reasonSecretNotFound }, "CertificatesReady",
+			"SecretNotFound", "Stalled"},
+		{"certificate on its way", func(s *state) { s.certificates[0].fingerprint = "f2" }, "CertificatesReady",
+			"NotServedYet", "Reconciling"},
 		{"claim waits", func(s *state) { s.claim.Status.Phase = corev1.ClaimPending }, "StorageReady", "ClaimPending", "Reconciling"},
 		{"claim lost", func(s *state) { s.claim.Status.Phase = corev1.ClaimLost }, "StorageReady", "ClaimLost", "Stalled"},
-		{"claim deleted", func(s *state) { s.claim.DeletionTimestamp = new(metav1.Now()) }, "StorageReady", "ClaimDeleting", "Stalled"},
-		{"claim refused", func(s *state) { s.failures["PersistentVolumeClaim pop-maildrops"] = forbidden }, "StorageReady", "ClaimRefused", "Stalled"},
+		{"claim deleted", func(s *state) { s.claim.DeletionTimestamp = new(metav1.Now()) }, "StorageReady", "ClaimDeleting",
+			"Stalled"},
+		{"claim refused", func(s *state) { s.failures["PersistentVolumeClaim pop-maildrops"] = forbidden }, "StorageReady",
+			"ClaimRefused", "Stalled"},
 		{"no pod", func(s *state) { s.deployment.Status = appsv1.DeploymentStatus{} }, "Available", "Starting", "Reconciling"},
 		{"pod fails", func(s *state) {
 			s.deployment.Status = appsv1.DeploymentStatus{}
@@ -150,7 +157,8 @@ func TestConditions(t *testing.T) {
 		}, "Available", "PodFailing", "Reconciling"},
 		{"pods are replaced", func(s *state) { s.deployment.Status.UpdatedReplicas = 0 }, "", "Updating", "Reconciling"},
 		{"replicas 0", func(s *state) { s.service.Spec.Replicas = new(int32(0)) }, "Available", "ScaledToZero", "Stalled"},
-		{"bad configuration", func(s *state) { s.configErr = errors.New("banner: no") }, "ConfigurationApplied", "InvalidConfiguration", "Stalled"},
+		{"bad configuration", func(s *state) { s.configErr = errors.New("banner: no") }, "ConfigurationApplied",
+			"InvalidConfiguration", "Stalled"},
 		{"configuration on its way", func(s *state) { s.config.Revision = "r2" }, "ConfigurationApplied", "Applying", "Reconciling"},
 		{"configuration refused", func(s *state) {
 			s.config.Revision = "r2"
@@ -161,7 +169,8 @@ func TestConditions(t *testing.T) {
 			s.certificates = nil
 		}, "ConfigurationApplied", "ServerUnreachable", "Reconciling"},
 		{"mailboxes on their way", func(s *state) { s.revisions["2a"] = 8 }, "DirectorySynced", "Syncing", "Reconciling"},
-		{"bucket refused", func(s *state) { s.servers[0].Status.Directory.Errors = map[string]string{"2a": "no"} }, "DirectorySynced", "BucketRefused", "Reconciling"},
+		{"bucket refused", func(s *state) { s.servers[0].Status.Directory.Errors = map[string]string{"2a": "no"} },
+			"DirectorySynced", "BucketRefused", "Reconciling"},
 		{"object of somebody else", func(s *state) {
 			s.failures["Service pop"] = &apply.ForeignError{Kind: "Service", Name: "pop"}
 		}, "", "ObjectExists", "Stalled"},
@@ -186,7 +195,8 @@ func checkConditions(t *testing.T, got []metav1.Condition, condition, reason, al
 	if ready.Reason != reason || (ready.Status == metav1.ConditionTrue) != (also == "") {
 		t.Errorf("Ready is %s %s: %s; want %s", ready.Status, ready.Reason, ready.Message, reason)
 	}
-	if c := meta.FindStatusCondition(got, condition); condition != "" && (c.Status != metav1.ConditionFalse || c.Reason != reason) {
+	if c := meta.FindStatusCondition(got,
+		condition); condition != "" && (c.Status != metav1.ConditionFalse || c.Reason != reason) {
 		t.Errorf("%s is %s %s", condition, c.Status, c.Reason)
 	}
 	for _, kind := range []string{v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled} {
@@ -198,7 +208,8 @@ func checkConditions(t *testing.T, got []metav1.Condition, condition, reason, al
 
 func TestShortCommandsAreToldAndServed(t *testing.T) {
 	got := summarize(world(func(s *state) { s.service.Spec.Limits.MaxCommandOctets = 254 }).findings())
-	if !meta.IsStatusConditionTrue(got, v1alpha1.ConditionReady) || !meta.IsStatusConditionFalse(got, v1alpha1.ConditionRFC2449Conformant) {
+	if !meta.IsStatusConditionTrue(got, v1alpha1.ConditionReady) || !meta.IsStatusConditionFalse(got,
+		v1alpha1.ConditionRFC2449Conformant) {
 		t.Errorf("%+v", got)
 	}
 }

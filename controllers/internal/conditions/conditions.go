@@ -30,8 +30,9 @@ func Unknown(kind, reason, message string) metav1.Condition {
 	return metav1.Condition{Type: kind, Status: metav1.ConditionUnknown, Reason: reason, Message: message}
 }
 
-// Merge gives the conditions that an object has from now on: those wanted, for this generation, with the time of their last change
-// kept where the status stays. Reconciling and Stalled go unless they are wanted; other conditions of the object stay.
+// Merge gives the conditions that an object has from now on: those wanted, for this generation, with the time of their
+// last change kept where the status stays. Reconciling and Stalled go unless they are wanted; other conditions of the
+// object stay.
 func Merge(existing, wanted []metav1.Condition, generation int64) []metav1.Condition {
 	merged := slices.Clone(existing)
 	for _, kind := range []string{v1alpha1.ConditionReconciling, v1alpha1.ConditionStalled} {

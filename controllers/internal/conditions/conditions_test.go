@@ -23,7 +23,8 @@ func TestMerge(t *testing.T) {
 		True(v1alpha1.ConditionStorageReady, "Bound", strings.Repeat("é", maxMessage)),
 		True(v1alpha1.ConditionReady, "Serving", ""),
 	}, 7)
-	ready, storage := meta.FindStatusCondition(merged, v1alpha1.ConditionReady), meta.FindStatusCondition(merged, v1alpha1.ConditionStorageReady)
+	ready, storage := meta.FindStatusCondition(merged, v1alpha1.ConditionReady), meta.FindStatusCondition(merged,
+		v1alpha1.ConditionStorageReady)
 	switch {
 	case merged[0].Type != v1alpha1.ConditionReady:
 		t.Errorf("Ready is not the first: %+v", merged)

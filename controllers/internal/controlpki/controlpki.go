@@ -1,5 +1,5 @@
-// Package controlpki makes the certificates of the control port: a CA a PopService, a certificate for its servers, and, in memory
-// only, one for the operator.
+// Package controlpki makes the certificates of the control port: a CA a PopService, a certificate for its servers,
+// and, in memory only, one for the operator.
 package controlpki
 
 import (

@@ -114,7 +114,8 @@ func (f *Fleet) ask(ctx context.Context, service types.NamespacedName) ([]Server
 // pods gives those that run and are to stay.
 func (f *Fleet) pods(ctx context.Context, service types.NamespacedName) ([]corev1.Pod, error) {
 	var all corev1.PodList
-	err := f.Reader.List(ctx, &all, client.InNamespace(service.Namespace), client.MatchingLabels(names.SelectorLabels(service.Name)))
+	err := f.Reader.List(ctx, &all, client.InNamespace(service.Namespace),
+		client.MatchingLabels(names.SelectorLabels(service.Name)))
 	if err != nil {
 		return nil, fmt.Errorf("list pods of PopService %s: %w", service, err)
 	}

@@ -28,8 +28,8 @@ type poke struct {
 	again time.Duration // after which it may be poked again for the same change
 }
 
-// Poke makes the kubelet read the volumes of these servers anew, by patching an annotation of their pods. changed is the time of
-// the change that they are to see: a pod that has been poked since is left alone, unless that was some time ago.
+// Poke makes the kubelet read the volumes of these servers anew, by patching an annotation of their pods. changed is
+// the time of the change that they are to see: a pod that has been poked since is left alone, unless that was some time ago.
 func (f *Fleet) Poke(ctx context.Context, namespace string, servers []Server, changed time.Time) error {
 	var errs []error
 	for _, server := range servers {

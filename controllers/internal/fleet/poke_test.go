@@ -8,7 +8,7 @@ import (
 func TestWhenAPodIsPoked(t *testing.T) {
 	var f Fleet
 	start := time.Now()
-	at := func(d time.Duration) time.Time { return start.Add(d) }
+	at := start.Add
 	for _, step := range []struct {
 		name         string
 		changed, now time.Duration

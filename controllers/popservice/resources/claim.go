@@ -9,8 +9,8 @@ import (
 	"github.com/popservice/popservice/controllers/internal/names"
 )
 
-// Claim is where the mail is. It outlives the PopService unless the spec says otherwise. current is the claim that there is, nil if
-// there is none: one that was retained may be larger than asked for, and no claim can shrink.
+// Claim is where the mail is. It outlives the PopService unless the spec says otherwise. current is the claim that
+// there is, nil if there is none: one that was retained may be larger than asked for, and no claim can shrink.
 func Claim(in Input, current *corev1.PersistentVolumeClaim) *corev1ac.PersistentVolumeClaimApplyConfiguration {
 	volume := in.Service.Spec.Storage.Volume
 	spec := corev1ac.PersistentVolumeClaimSpec().

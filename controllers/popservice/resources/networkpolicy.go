@@ -13,8 +13,8 @@ import (
 	"github.com/popservice/popservice/controllers/internal/names"
 )
 
-// NetworkPolicy lets clients come to the listeners from everywhere, MTAs to LMTP, and the operator alone to the control port; the
-// servers themselves reach nobody.
+// NetworkPolicy lets clients come to the listeners from everywhere, MTAs to LMTP, and the operator alone to the
+// control port; the servers themselves reach nobody.
 func NetworkPolicy(in Input) (*networkingv1ac.NetworkPolicyApplyConfiguration, error) {
 	lmtp, err := in.lmtpPeers()
 	if err != nil {

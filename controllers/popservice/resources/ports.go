@@ -25,8 +25,8 @@ type port struct {
 	number int32
 }
 
-// ports gives all ports of the container: the listeners in their order, then LMTP, admin and control. A port of the Service is the
-// same in the pod, one below 1024 is 1000 higher there; where that is taken, the next one is free.
+// ports gives all ports of the container: the listeners in their order, then LMTP, admin and control. A port of the
+// Service is the same in the pod, one below 1024 is 1000 higher there; where that is taken, the next one is free.
 func (in Input) ports() []port {
 	var all []port
 	add := func(name string, number int32) {

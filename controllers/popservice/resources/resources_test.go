@@ -24,15 +24,18 @@ func input(change ...func(*v1alpha1.PopServiceSpec)) Input {
 	service.Spec = v1alpha1.PopServiceSpec{
 		Replicas: new(int32(1)),
 		Listeners: []v1alpha1.Listener{
-			{Name: "pop3", Port: 110, Security: v1alpha1.ListenerStartTLS}, {Name: "pop3s", Port: 995, Security: v1alpha1.ListenerImplicitTLS}},
+			{Name: "pop3", Port: 110, Security: v1alpha1.ListenerStartTLS}, {Name: "pop3s", Port: 995,
+				Security: v1alpha1.ListenerImplicitTLS}},
 		TLS: &v1alpha1.TLS{MinVersion: v1alpha1.TLS12, Certificates: []v1alpha1.Certificate{
 			{Name: "default", SecretRef: v1alpha1.LocalSecretReference{Name: "pop-tls"}}}},
 		Authentication: v1alpha1.Authentication{LoginType: v1alpha1.SecureLogin, Mechanisms: []v1alpha1.Mechanism{"USER", "PLAIN"}},
-		Timeouts:       v1alpha1.Timeouts{PreAuthenticatedSeconds: 60, AuthenticatedSeconds: 1800, TLSHandshakeSeconds: 10, DrainSeconds: 300},
+		Timeouts: v1alpha1.Timeouts{PreAuthenticatedSeconds: 60, AuthenticatedSeconds: 1800, TLSHandshakeSeconds: 10,
+			DrainSeconds: 300},
 		Limits: v1alpha1.Limits{MaxCommandOctets: 512, MaxConnections: 10000, MaxConnectionsPerAddress: 2000,
 			MaxConnectionsPerMailbox: 16, MaxFailedLogins: 3},
-		Banner:   "The PopService POP3 service is ready.",
-		Delivery: v1alpha1.Delivery{LMTP: v1alpha1.LMTP{Port: 2424}, MaxMessageSize: resource.MustParse("50Mi"), OverQuotaReply: "Reject"},
+		Banner: "The PopService POP3 service is ready.",
+		Delivery: v1alpha1.Delivery{LMTP: v1alpha1.LMTP{Port: 2424}, MaxMessageSize: resource.MustParse("50Mi"),
+			OverQuotaReply: "Reject"},
 		Storage: v1alpha1.Storage{Layout: v1alpha1.LayoutSingle, Volume: v1alpha1.Volume{Size: resource.MustParse("10Gi")},
 			OnDelete: v1alpha1.Retain},
 		Service: v1alpha1.ServiceTemplate{Type: corev1.ServiceTypeClusterIP},
@@ -131,7 +134,8 @@ func TestWhatChangesThePods(t *testing.T) {
 
 func TestPortsAreUnprivilegedAndDistinct(t *testing.T) {
 	in := input(func(s *v1alpha1.PopServiceSpec) {
-		s.Listeners = []v1alpha1.Listener{{Name: "a", Port: 110}, {Name: "b", Port: 1110}, {Name: "c", Port: 8080}, {Name: "d", Port: 8443}}
+		s.Listeners = []v1alpha1.Listener{{Name: "a", Port: 110}, {Name: "b", Port: 1110}, {Name: "c", Port: 8080},
+			{Name: "d", Port: 8443}}
 		s.Delivery.LMTP.Port = 24
 	})
 	want := []port{{"a", 1110}, {"b", 1111}, {"c", 8080}, {"d", 8443}, {"lmtp", 1024}, {"admin", 8081}, {"control", 8444}}
@@ -192,13 +196,15 @@ func TestClaim(t *testing.T) {
 func TestService(t *testing.T) {
 	s := object[corev1.Service](t, Service(input(func(s *v1alpha1.PopServiceSpec) {
 		s.Service = v1alpha1.ServiceTemplate{Type: corev1.ServiceTypeLoadBalancer, ExternalTrafficPolicy: "Local",
-			LoadBalancerClass: new("example.com/lb"), LoadBalancerSourceRanges: []string{"192.0.2.0/24"}, Annotations: map[string]string{"a": "b"}}
+			LoadBalancerClass: new("example.com/lb"), LoadBalancerSourceRanges: []string{"192.0.2.0/24"},
+			Annotations: map[string]string{"a": "b"}}
 	})))
 	if s.Spec.ExternalTrafficPolicy != "Local" || *s.Spec.LoadBalancerClass != "example.com/lb" || s.Annotations["a"] != "b" ||
 		len(s.Spec.LoadBalancerSourceRanges) != 1 || s.Spec.Ports[1].TargetPort.StrVal != "pop3s" {
 		t.Errorf("the Service is %+v", s)
 	}
-	plain := object[corev1.Service](t, Service(input(func(s *v1alpha1.PopServiceSpec) { s.Service.ExternalTrafficPolicy = "Local" })))
+	plain := object[corev1.Service](t,
+		Service(input(func(s *v1alpha1.PopServiceSpec) { s.Service.ExternalTrafficPolicy = "Local" })))
 	if plain.Spec.ExternalTrafficPolicy != "" { // the API server refuses it on a ClusterIP
 		t.Errorf("the Service is %+v", plain)
 	}
@@ -219,7 +225,8 @@ func TestNetworkPolicy(t *testing.T) {
 		t.Errorf("clients: %+v", clients)
 	case len(lmtp.From) != 1 || lmtp.From[0].PodSelector == nil || lmtp.From[0].NamespaceSelector != nil:
 		t.Errorf("LMTP is for the pods of this namespace: %+v", lmtp)
-	case len(control.From) != 1 || control.From[0].NamespaceSelector.MatchLabels["kubernetes.io/metadata.name"] != "popservice-system":
+	case len(control.From) != 1 ||
+		control.From[0].NamespaceSelector.MatchLabels["kubernetes.io/metadata.name"] != "popservice-system":
 		t.Errorf("the control port is the operator's: %+v", control)
 	}
 	named, err := NetworkPolicy(input(func(s *v1alpha1.PopServiceSpec) {
@@ -228,7 +235,8 @@ func TestNetworkPolicy(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if from := object[networkingv1.NetworkPolicy](t, named).Spec.Ingress[1].From; len(from) != 1 || from[0].IPBlock.CIDR != "192.0.2.0/24" {
+	if from := object[networkingv1.NetworkPolicy](t,
+		named).Spec.Ingress[1].From; len(from) != 1 || from[0].IPBlock.CIDR != "192.0.2.0/24" {
 		t.Errorf("LMTP is for those who are named: %+v", from)
 	}
 }
@@ -245,7 +253,8 @@ func TestEveryObjectIsLabelledAndOwned(t *testing.T) {
 	}
 	for name, configuration := range map[string]any{
 		"ConfigMap": ConfigMap(in, c), "certificates": Certificates(in, nil), "CA": ControlCA(in, nil), "TLS": ControlTLS(in, nil),
-		"bucket": Bucket(in, 42, "2a.jsonl", "1", nil), "account": ServiceAccount(in), "Service": Service(in), "LMTP": LMTPService(in),
+		"bucket": Bucket(in, 42, "2a.jsonl", "1", nil), "account": ServiceAccount(in), "Service": Service(in),
+		"LMTP":   LMTPService(in),
 		"policy": policy,
 	} {
 		o := object[metav1.PartialObjectMetadata](t, configuration)

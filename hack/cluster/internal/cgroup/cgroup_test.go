@@ -11,7 +11,6 @@ import (
 )
 
 func TestHierarchies(t *testing.T) {
-	//nolint:dupword // type and source of a mount have one name
 	mountinfo := `22 1 0:20 / /proc rw - proc proc rw
 30 25 0:26 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755
 31 30 0:27 / /sys/fs/cgroup/cpu,cpuacct rw shared:5 - cgroup cgroup rw,cpu,cpuacct

@@ -83,7 +83,6 @@ func TestEveryComponentIsStopped(t *testing.T) {
 }
 
 func TestMountsBelow(t *testing.T) {
-	//nolint:dupword // type and source of a mount have one name
 	mountinfo := `1 0 8:1 / / rw - ext4 /dev/sda rw
 2 1 8:1 /x /state/popservice/kubelet rw - ext4 /dev/sda rw
 3 1 8:1 /x /state/popservice-two/kubelet rw - ext4 /dev/sda rw

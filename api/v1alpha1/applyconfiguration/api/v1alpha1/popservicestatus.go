@@ -13,8 +13,8 @@ import (
 type PopServiceStatusApplyConfiguration struct {
 	// observedGeneration is the generation of the spec that this status speaks of.
 	ObservedGeneration *int64 `json:"observedGeneration,omitempty"`
-	// conditions: Ready, Available, CertificatesReady, StorageReady, DirectorySynced, ConfigurationApplied, RFC2449Conformant; Reconciling
-	// and Stalled only while they are true.
+	// conditions: Ready, Available, CertificatesReady, StorageReady, DirectorySynced, ConfigurationApplied,
+	// RFC2449Conformant; Reconciling and Stalled only while they are true.
 	Conditions []v1.ConditionApplyConfiguration `json:"conditions,omitempty"`
 	// replicas is the number of servers that there are.
 	Replicas *int32 `json:"replicas,omitempty"`
