@@ -6,6 +6,7 @@ cd "$(dirname "$0")/.."
 
 namespace=demo
 alice="alice's example password" # as in config/samples
+running=                         # the id of a step's command
 
 say() { echo "demo: $*"; }
 
@@ -16,22 +17,30 @@ fail() {
 
 # step TEXT COMMAND… runs something long. What it prints is shown when it fails.
 step() {
-  local text=$1 start=$SECONDS told=0 pid
+  local text=$1 start=$SECONDS told=0
   shift
   say "$text …"
   "$@" >"$log" 2>&1 &
-  pid=$!
-  while kill -0 "$pid" 2>/dev/null; do
+  running=$!
+  while kill -0 "$running" 2>/dev/null; do
     sleep 0.2
     if ((SECONDS - start >= told + 15)); then
       told=$((SECONDS - start))
       say "$text, ${told}s"
     fi
   done
-  if ! wait "$pid"; then
+  if ! wait "$running"; then
+    running=
     cat "$log" >&2
     fail "$text: failed; what it said is above. Run 'make demo' again, or 'make demo-down' to clean up"
   fi
+  running=
+}
+
+# tidy ends what a step has left running: what is started in the background does not hear of Ctrl-C.
+tidy() {
+  [ -z "$running" ] || kill "$running" 2>/dev/null || true
+  rm -f "$log"
 }
 
 check_machine() {
@@ -244,7 +253,8 @@ up() {
   check_machine
   if uses_other_cluster; then explain_existing_cluster; fi
   log=$(mktemp)
-  trap 'rm -f "$log"' EXIT
+  trap tidy EXIT
+  trap 'exit 130' INT TERM
   start_cluster
   install_operator
   apply_samples

@@ -11,12 +11,12 @@ import (
 )
 
 func TestHierarchies(t *testing.T) {
-	mountinfo := `22 1 0:20 / /proc rw - proc proc rw
-30 25 0:26 / /sys/fs/cgroup rw - tmpfs tmpfs rw,mode=755
-31 30 0:27 / /sys/fs/cgroup/cpu,cpuacct rw shared:5 - cgroup cgroup rw,cpu,cpuacct
-32 30 0:28 /docker/1 /sys/fs/cgroup/memory rw - cgroup cgroup rw,memory
-33 30 0:29 / /sys/fs/cgroup/unified rw - cgroup2 cgroup2 rw
-34 25 0:29 / /mnt/cgroup rw - cgroup2 cgroup2 rw
+	mountinfo := `22 1 0:20 / /proc rw - proc none rw
+30 25 0:26 / /sys/fs/cgroup rw - tmpfs none rw,mode=755
+31 30 0:27 / /sys/fs/cgroup/cpu,cpuacct rw shared:5 - cgroup none rw,cpu,cpuacct
+32 30 0:28 /docker/1 /sys/fs/cgroup/memory rw - cgroup none rw,memory
+33 30 0:29 / /sys/fs/cgroup/unified rw - cgroup2 none rw
+34 25 0:29 / /mnt/cgroup rw - cgroup2 none rw
 `
 	want := []string{"/sys/fs/cgroup/cpu,cpuacct", "/sys/fs/cgroup/memory", "/sys/fs/cgroup/unified"}
 	if diff := cmp.Diff(want, hierarchies(mountinfo)); diff != "" {

@@ -86,7 +86,7 @@ func TestMountsBelow(t *testing.T) {
 	mountinfo := `1 0 8:1 / / rw - ext4 /dev/sda rw
 2 1 8:1 /x /state/popservice/kubelet rw - ext4 /dev/sda rw
 3 1 8:1 /x /state/popservice-two/kubelet rw - ext4 /dev/sda rw
-4 2 0:5 / /state/popservice/kubelet/a\040b rw shared:1 - tmpfs tmpfs rw
+4 2 0:5 / /state/popservice/kubelet/a\040b rw shared:1 - tmpfs none rw
 `
 	want := []string{"/state/popservice/kubelet", "/state/popservice/kubelet/a b"}
 	if diff := cmp.Diff(want, mountsBelow(mountinfo, "/state/popservice")); diff != "" {
