@@ -88,12 +88,9 @@ func (b *bucket) lastRevision() int64 {
 
 // write writes the bucket's Secret if it differs from what there is.
 func (r *Reconciler) write(ctx context.Context, b *bucket) error {
-	text, err := directory.Encode(b.contents.Header, b.contents.Records)
+	text, err := b.text()
 	if err != nil {
 		return err
-	}
-	if len(text) > maxBucket {
-		return fmt.Errorf("bucket %s has %d octets: %w", b.contents.Header.Bucket, len(text), errFull)
 	}
 	intent := resources.Bucket(resources.Input{Service: b.service}, b.request.Bucket, directory.BucketFile(b.request.Bucket),
 		strconv.FormatInt(b.contents.Header.Revision, 10), text)
@@ -110,6 +107,15 @@ func (r *Reconciler) write(ctx context.Context, b *bucket) error {
 			"revision", b.contents.Header.Revision, "mailboxes", len(b.contents.Records))
 	}
 	return err
+}
+
+// text gives the bucket's file.
+func (b *bucket) text() ([]byte, error) {
+	text, err := directory.Encode(b.contents.Header, b.contents.Records)
+	if err == nil && len(text) > maxBucket {
+		err = fmt.Errorf("bucket %s has %d octets: %w", b.contents.Header.Bucket, len(text), errFull)
+	}
+	return text, err
 }
 
 // owned gives what of the Secret the operator has written.

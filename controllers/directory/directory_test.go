@@ -209,6 +209,27 @@ func TestCredentialProblems(t *testing.T) {
 	}
 }
 
+// A Secret takes no more than 1 MiB; the API server's refusal would not say what to do.
+func TestBucketThatIsTooLarge(t *testing.T) {
+	b := &bucket{contents: directory.Contents{Header: directory.Header{Version: directory.Version, Bucket: "00", Revision: 1}}}
+	hint := strings.Repeat("x", 4000)
+	for i := 0; len(b.contents.Records) < 300; i++ {
+		address := fmt.Sprintf("user-%d@example.com", i)
+		id := directory.MailboxID(address)
+		if directory.Bucket(id) == 0 {
+			b.contents.Records = append(b.contents.Records, directory.Record{ID: id, Address: address, Owner: "mail/a",
+				State: directory.Enabled, Credentials: []directory.Credential{{Name: "p", Verifier: "v", Source: hint}}})
+		}
+	}
+	if _, err := b.text(); !errors.Is(err, errFull) {
+		t.Errorf("error is %v, want %v", err, errFull)
+	}
+	b.contents.Records = b.contents.Records[:200]
+	if _, err := b.text(); err != nil {
+		t.Errorf("a bucket that fits: %v", err)
+	}
+}
+
 func server(ready bool, revision int64) fleet.Server {
 	return fleet.Server{Ready: ready,
 		Status: &control.Status{Directory: control.Directory{Revisions: map[string]int64{"2a": revision}}}}

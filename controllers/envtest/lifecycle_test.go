@@ -133,6 +133,10 @@ func TestCertificateRotates(t *testing.T) {
 	w.patch(&corev1.Secret{}, "pop-tls", fields{"data": fields{"tls.key": certificate(t).Data["tls.key"]}})
 	w.awaitService("pop", metav1.ConditionFalse, "InvalidCertificate")
 	w.dial()
+	var served corev1.Secret
+	if w.get("pop-certificates", &served); len(served.Data["default.crt"]) == 0 {
+		t.Error("the good certificate was taken away from the servers, which a new pod would miss")
+	}
 	if w.pod().UID != pod {
 		t.Error("the pod was replaced")
 	}
