@@ -24,6 +24,9 @@ import (
 	"github.com/popservice/popservice/pop3server/server"
 )
 
+// held are the namespaces whose pods see no change for now.
+var held sync.Map
+
 // kubelet runs the servers of all pods in this process, each on a loopback address of its own. As the real one does,
 // it reads a pod's volumes when the pod starts and when it changes; it never does so by itself, so a change that
 // nobody pokes it for stays unseen.
@@ -104,7 +107,8 @@ func (k *kubelet) syncPod(ctx context.Context, pod *corev1.Pod) error {
 	if !ok {
 		return k.start(ctx, pod)
 	}
-	if poked := pod.Annotations[names.AnnotationRefreshed]; poked != running.version {
+	_, isHeld := held.Load(pod.Namespace)
+	if poked := pod.Annotations[names.AnnotationRefreshed]; poked != running.version && !isHeld {
 		running.version = poked
 		if err := k.mount(ctx, running); err != nil {
 			return err

@@ -40,6 +40,22 @@ func TestPasswordChanges(t *testing.T) {
 	}
 }
 
+// A Mailbox is not ready before the servers have it, however long that takes.
+func TestReadyWaitsForTheServers(t *testing.T) {
+	w := newWorld(t)
+	w.running()
+	held.Store(w.namespace, true)
+	w.patch(&corev1.Secret{}, "alice", fields{"stringData": fields{"password": "two"}})
+	w.awaitMailbox("alice", metav1.ConditionFalse, "Syncing")
+	w.awaitService("pop", metav1.ConditionFalse, "Syncing")
+	w.awaitMailbox("bob", metav1.ConditionTrue, "Serving")
+	held.Delete(w.namespace)
+	w.awaitMailbox("alice", metav1.ConditionTrue, "Serving")
+	if !w.logsIn("alice@example.com", "two") {
+		t.Error("the Mailbox is ready, and its new password is not")
+	}
+}
+
 // A Secret that is written anew with the same password changes nothing for the servers.
 func TestSamePasswordKeepsItsVerifier(t *testing.T) {
 	w := newWorld(t)
