@@ -16,10 +16,10 @@ type PopServiceStatus struct {
 	Conditions []metav1.Condition `json:"conditions,omitempty"`
 	// replicas is the number of servers that there are.
 	// +optional
-	Replicas int32 `json:"replicas,omitempty"`
+	Replicas int32 `json:"replicas"`
 	// readyReplicas is the number of servers that serve.
 	// +optional
-	ReadyReplicas int32 `json:"readyReplicas,omitempty"`
+	ReadyReplicas int32 `json:"readyReplicas"`
 	// selector finds the servers' pods, for kubectl scale and autoscalers.
 	// +optional
 	Selector string `json:"selector,omitempty"`
@@ -37,7 +37,7 @@ type PopServiceStatus struct {
 	Certificates []ServedCertificate `json:"certificates,omitempty"`
 	// mailboxes counts the Mailboxes of this PopService.
 	// +optional
-	Mailboxes MailboxCounts `json:"mailboxes,omitzero"`
+	Mailboxes MailboxCounts `json:"mailboxes"`
 }
 
 // Endpoint is where a listener is reached.

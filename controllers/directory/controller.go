@@ -99,6 +99,9 @@ func (r *Reconciler) fill(
 	}
 	b.compile(entries)
 	if err := r.write(ctx, b); err != nil {
+		if errors.Is(err, apply.ErrTerminating) {
+			return reconcile.Result{}, nil // the Mailboxes are about to go too
+		}
 		if errors.Is(err, errFull) || errors.As(err, new(*apply.ForeignError)) {
 			r.tellRefused(ctx, entries, err)
 		}

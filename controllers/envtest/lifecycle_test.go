@@ -298,3 +298,17 @@ func TestScaleToNothing(t *testing.T) {
 	w.awaitReady("pop")
 	w.awaitMailbox("alice", metav1.ConditionTrue, "Serving")
 }
+
+// In a namespace that is being deleted nothing new is tried.
+func TestNamespaceGoes(t *testing.T) {
+	w := newWorld(t)
+	w.running()
+	before := watched.count()
+	w.must(kube.Delete(w.ctx, &corev1.Namespace{ObjectMeta: metav1.ObjectMeta{Name: w.namespace}}))
+	w.awaitGone("pop", &v1alpha1.PopService{})
+	w.awaitGone("pop-config", &corev1.ConfigMap{})
+	w.awaitGone("pop-directory-24", &corev1.Secret{})
+	if written := watched.in(w.namespace, before); len(written) > 20 {
+		t.Errorf("the operator tried %d writes: %s", len(written), strings.Join(written, ", "))
+	}
+}

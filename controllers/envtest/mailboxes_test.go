@@ -8,6 +8,7 @@ import (
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
@@ -47,7 +48,15 @@ func TestReadyWaitsForTheServers(t *testing.T) {
 	held.Store(w.namespace, true)
 	w.patch(&corev1.Secret{}, "alice", fields{"stringData": fields{"password": "two"}})
 	w.awaitMailbox("alice", metav1.ConditionFalse, "Syncing")
-	w.awaitService("pop", metav1.ConditionFalse, "Syncing")
+	w.await("DirectorySynced False", func() string {
+		var s v1alpha1.PopService
+		w.get("pop", &s)
+		if !meta.IsStatusConditionFalse(s.Status.Conditions, v1alpha1.ConditionDirectorySynced) {
+			return describe(s.Status.Conditions)
+		}
+		return ""
+	})
+	w.awaitReady("pop") // the others are served
 	w.awaitMailbox("bob", metav1.ConditionTrue, "Serving")
 	held.Delete(w.namespace)
 	w.awaitMailbox("alice", metav1.ConditionTrue, "Serving")

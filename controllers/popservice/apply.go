@@ -12,10 +12,14 @@ import (
 	"github.com/popservice/popservice/controllers/internal/apply"
 )
 
-// apply makes each object what it is to be. One that fails does not hold up the others.
-func (r *Reconciler) apply(ctx context.Context, s *state) {
+// apply makes each object what it is to be. One that fails does not hold up the others; only in a namespace that is
+// being deleted there is nothing left to do, which is the one error that it gives.
+func (r *Reconciler) apply(ctx context.Context, s *state) error {
 	for _, c := range s.plan() {
 		written, err := r.applyChild(ctx, c)
+		if errors.Is(err, apply.ErrTerminating) {
+			return err
+		}
 		if err != nil {
 			s.failures[c.id.GVK.Kind+" "+c.id.Name] = err
 			continue
@@ -32,6 +36,7 @@ func (r *Reconciler) apply(ctx context.Context, s *state) {
 			s.failures["NetworkPolicy "+s.policy.Name] = fmt.Errorf("delete NetworkPolicy: %w", err)
 		}
 	}
+	return nil
 }
 
 func (r *Reconciler) applyChild(ctx context.Context, c child) (bool, error) {

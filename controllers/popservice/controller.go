@@ -6,6 +6,7 @@ package popservice
 
 import (
 	"context"
+	"errors"
 	"fmt"
 	"sync"
 	"time"
@@ -69,7 +70,9 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if err != nil {
 		return reconcile.Result{}, err
 	}
-	r.apply(ctx, s)
+	if err := r.apply(ctx, s); errors.Is(err, apply.ErrTerminating) {
+		return reconcile.Result{}, nil // the PopService is about to go too
+	}
 	r.poke(ctx, s)
 	if err := r.tell(ctx, s); err != nil {
 		return reconcile.Result{}, err
@@ -82,8 +85,11 @@ func (s *state) result() (reconcile.Result, error) {
 	if err := s.retry(); err != nil {
 		return reconcile.Result{}, err
 	}
-	if s.isChanging() {
+	switch {
+	case s.isChanging():
 		return reconcile.Result{RequeueAfter: whileChanging}, nil
+	case s.isSyncing():
+		return reconcile.Result{RequeueAfter: syncGrace}, nil
 	}
 	return reconcile.Result{RequeueAfter: whenSettled}, nil
 }

@@ -75,7 +75,7 @@ func stalled(kind, reason, message string) finding {
 // findings are in the order in which a user should look at them.
 func (s *state) findings() []finding {
 	all := s.refusals()
-	return append(all, s.certificatesReady(), s.storageReady(), s.available(), s.configurationApplied(), s.directorySynced(),
+	return append(all, s.storageReady(), s.available(), s.configurationApplied(), s.certificatesReady(), s.directorySynced(),
 		s.rfc2449Conformant())
 }
 

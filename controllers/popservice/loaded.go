@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"maps"
 	"slices"
+	"time"
 
 	"github.com/popservice/popservice/api/v1alpha1"
 	"github.com/popservice/popservice/controllers/internal/fleet"
@@ -98,7 +99,12 @@ func (s *state) configurationApplied() finding {
 	return good(kind, reasonApplied, "every server runs this configuration")
 }
 
-// directorySynced tells whether every server has loaded every bucket of the directory.
+// syncGrace is how old a change of the directory must be before it is told that a server has not seen it: otherwise
+// the condition would come and go with each Mailbox that somebody changes.
+const syncGrace = 5 * time.Second
+
+// directorySynced tells whether every server has loaded every bucket of the directory. It is no hindrance to Ready
+// while one has not: the Mailboxes that it is about say so themselves, and the others are served.
 func (s *state) directorySynced() finding {
 	const kind = v1alpha1.ConditionDirectorySynced
 	if f, ok := s.unreachable(kind); ok {
@@ -111,14 +117,36 @@ func (s *state) directorySynced() finding {
 			return pending(kind, reasonBucketRefused, fmt.Sprintf("pod %s keeps what it has of bucket %q: %s",
 				server.Name, bucket, refused[bucket]))
 		}
-		for bucket, revision := range s.revisions {
-			if server.Status.Directory.Revisions[bucket] < revision {
-				return pending(kind, reasonSyncing, fmt.Sprintf("changed mailboxes are on their way to pod %s", server.Name))
-			}
+		if s.isBehind(server.Status.Directory.Revisions) {
+			f := pending(kind, reasonSyncing, fmt.Sprintf("changed mailboxes are on their way to pod %s", server.Name))
+			f.blocks = false
+			return f
 		}
 	}
 	if len(ready) == 0 {
 		return pending(kind, reasonSyncing, "no server is ready")
 	}
 	return good(kind, reasonSynced, "every server has every mailbox")
+}
+
+// isBehind tells whether a server lacks a revision that was written some time ago; a revision tells when (package directory).
+func (s *state) isBehind(loaded map[string]int64) bool {
+	for bucket, revision := range s.revisions {
+		if loaded[bucket] < revision && s.now.Sub(time.UnixMilli(revision)) > syncGrace {
+			return true
+		}
+	}
+	return false
+}
+
+// isSyncing tells whether a server that is ready lacks a revision, however new.
+func (s *state) isSyncing() bool {
+	return slices.ContainsFunc(s.ready(), func(server fleet.Server) bool {
+		for bucket, revision := range s.revisions {
+			if server.Status == nil || server.Status.Directory.Revisions[bucket] < revision {
+				return true
+			}
+		}
+		return false
+	})
 }

@@ -168,7 +168,6 @@ func TestConditions(t *testing.T) {
 			s.servers[0].Status = nil
 			s.certificates = nil
 		}, "ConfigurationApplied", "ServerUnreachable", "Reconciling"},
-		{"mailboxes on their way", func(s *state) { s.revisions["2a"] = 8 }, "DirectorySynced", "Syncing", "Reconciling"},
 		{"bucket refused", func(s *state) { s.servers[0].Status.Directory.Errors = map[string]string{"2a": "no"} },
 			"DirectorySynced", "BucketRefused", "Reconciling"},
 		{"object of somebody else", func(s *state) {
@@ -220,5 +219,25 @@ func TestServedCertificates(t *testing.T) {
 	}
 	if got := world(func(s *state) { s.certificates[0].fingerprint = "f2" }).servedCertificates(); len(got) != 0 {
 		t.Errorf("a certificate that is not served yet is told: %+v", got)
+	}
+}
+
+// Mailboxes that change all the time do not make the PopService come and go.
+func TestDirectoryOnItsWay(t *testing.T) {
+	now := time.Now()
+	for _, test := range []struct {
+		name   string
+		age    time.Duration
+		synced metav1.ConditionStatus
+	}{
+		{"just written", time.Second, metav1.ConditionTrue},
+		{"written some time ago", time.Minute, metav1.ConditionFalse},
+	} {
+		s := world(func(s *state) { s.now, s.revisions["2a"] = now, now.Add(-test.age).UnixMilli() })
+		got := summarize(s.findings())
+		c := meta.FindStatusCondition(got, v1alpha1.ConditionDirectorySynced)
+		if c.Status != test.synced || !meta.IsStatusConditionTrue(got, v1alpha1.ConditionReady) || !s.isSyncing() {
+			t.Errorf("%s: %+v, looked at again soon: %t", test.name, got, s.isSyncing())
+		}
 	}
 }

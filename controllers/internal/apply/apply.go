@@ -4,9 +4,11 @@ package apply
 import (
 	"context"
 	"encoding/json"
+	"errors"
 	"fmt"
 	"reflect"
 
+	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
@@ -24,6 +26,9 @@ type Applier struct {
 	// Live reads from the API server itself, past all caches.
 	Live client.Reader
 }
+
+// ErrTerminating says that the namespace is being deleted, so that nothing new can be made in it.
+var ErrTerminating = errors.New("the namespace is being deleted")
 
 // ForeignError says that an object which is to be made is there already and belongs to somebody else.
 type ForeignError struct {
@@ -55,7 +60,11 @@ func (a *Applier) Apply(
 	} else if same, err := equal(intent, owned); same || err != nil {
 		return false, err
 	}
-	if err := a.Writer.Apply(ctx, intent, client.FieldOwner(names.FieldOwner), client.ForceOwnership); err != nil {
+	err := a.Writer.Apply(ctx, intent, client.FieldOwner(names.FieldOwner), client.ForceOwnership)
+	switch {
+	case apierrors.HasStatusCause(err, corev1.NamespaceTerminatingCause):
+		return false, ErrTerminating
+	case err != nil:
 		return false, fmt.Errorf("apply %s %q: %w", id.GVK.Kind, id.Name, err)
 	}
 	return true, nil
