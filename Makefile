@@ -61,6 +61,9 @@ envtest: ## Run the operator against a real API server, etcd and controller mana
 e2e: ## Run everything on a real node: chart, operator, server, mail clients
 	test/e2e/run.sh
 
+fuzz: ## Fuzz each target for FUZZTIME (1m)
+	hack/fuzz.sh
+
 ##@ Tools, built from hack/tools and hack/lint
 $(BIN)/controller-gen: hack/tools/go.mod
 	cd hack/tools && $(GO) build -o $@ sigs.k8s.io/controller-tools/cmd/controller-gen

@@ -93,7 +93,8 @@ func TestChartRefusesBadValues(t *testing.T) {
 		{"unknown=1", "unknown"},
 		{"watchNamespaces={Mail}", "watchNamespaces"},
 	} {
-		out, err := exec.CommandContext(t.Context(), tool(t, "HELM"), "template", "popservice", chart, "--set", test.set).CombinedOutput()
+		out, err := exec.CommandContext(t.Context(), tool(t, "HELM"), "template", "popservice", chart, "--set",
+			test.set).CombinedOutput()
 		if err == nil || !strings.Contains(string(out), test.names) {
 			t.Errorf("--set %s: error %v, want one that names %s; output:\n%s", test.set, err, test.names, out)
 		}
