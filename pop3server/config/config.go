@@ -180,7 +180,7 @@ type Timeouts struct {
 	PreAuthenticatedSeconds int `json:"preAuthenticatedSeconds,omitempty"` // V0002
 	AuthenticatedSeconds    int `json:"authenticatedSeconds,omitempty"`    // V0002
 	TLSHandshakeSeconds     int `json:"tlsHandshakeSeconds,omitempty"`
-	WriteSeconds            int `json:"writeSeconds,omitempty"` // for one write that makes no progress
+	WriteSeconds            int `json:"writeSeconds,omitempty"` // for one write, of 64 KiB at most
 	// DrainSeconds is how long sessions may go on after SIGTERM.
 	DrainSeconds int `json:"drainSeconds,omitempty"`
 }

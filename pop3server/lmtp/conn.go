@@ -49,6 +49,9 @@ func (c *conn) Read(p []byte) (int, error) {
 			return 0, err
 		}
 		n, err := c.Conn.Read(p)
+		if errors.Is(err, io.EOF) && c.isBusy() {
+			err = io.ErrUnexpectedEOF // go-smtp takes the end of the connection for that of a chunk
+		}
 		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || !c.isDraining() {
 			return n, err
 		}
@@ -91,6 +94,12 @@ func (c *conn) isDraining() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	return c.draining
+}
+
+func (c *conn) isBusy() bool {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	return c.busy
 }
 
 // begin marks the start of a message. It fails when there may be none any more.

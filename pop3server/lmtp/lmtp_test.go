@@ -55,6 +55,7 @@ type fixture struct {
 
 	mu       sync.Mutex
 	settings Settings
+	partial  bool // the directory is not complete
 }
 
 type syncBuffer struct {
@@ -86,6 +87,11 @@ func start(t *testing.T, store maildrop.Store) *fixture {
 	}
 	f.Server = New(Options{
 		Settings: f.now, Store: store, Log: slog.New(slog.NewTextHandler(&f.log, nil)), Registerer: f.registry,
+		Complete: func() bool {
+			f.mu.Lock()
+			defer f.mu.Unlock()
+			return !f.partial
+		},
 		Lookup: func(name string) (directory.Record, bool) { r, ok := names[strings.ToLower(name)]; return r, ok },
 	})
 	listener, err := net.Listen("tcp", "127.0.0.1:0")
@@ -469,6 +475,90 @@ func TestConnectionCutWithinTheText(t *testing.T) {
 	if n := len(f.messages(t, alice)); n != 0 {
 		t.Errorf("%d messages of a connection that was cut", n)
 	}
+}
+
+// go-smtp takes the connection's end for the chunk's: what came of the message until then must not be stored.
+func TestConnectionCutWithinTheLastChunk(t *testing.T) {
+	f := start(t, nil)
+	c := f.greet(t)
+	c.script(`C: MAIL FROM:<>
+		S: 250
+		C: RCPT TO:<alice@example.com>
+		S: 250`)
+	c.say("BDAT 1000 LAST\r\nSubject: cut\r\n")
+	if err := c.Conn.(*net.TCPConn).CloseWrite(); err != nil {
+		t.Fatal(err)
+	}
+	if rest, _ := io.ReadAll(c.Conn); strings.Contains(string(rest), "250") {
+		t.Errorf("it was answered %q", rest)
+	}
+	if err := f.Shutdown(context.Background()); err != nil {
+		t.Fatal(err)
+	}
+	if n := len(f.messages(t, alice)); n != 0 {
+		t.Errorf("%d messages of a connection that was cut", n)
+	}
+}
+
+// RFC 5321 §4.1.4. The recipients before the second MAIL must not be told that they have the message.
+func TestSecondMailIsRefused(t *testing.T) {
+	f := start(t, nil)
+	f.greet(t).script(`C: MAIL FROM:<>
+		S: 250
+		C: RCPT TO:<alice@example.com>
+		S: 250
+		C: MAIL FROM:<>
+		S: 503 5.5.1
+		C: DATA
+		S: 354
+		C: Subject: one
+		C:
+		C: .
+		S: 250 2.0.0 <alice@example.com> Delivered
+		C: MAIL FROM:<>
+		S: 250
+		C: RSET
+		S: 250
+		C: MAIL FROM:<>
+		S: 250`)
+	if n := len(f.messages(t, alice)); n != 1 {
+		t.Errorf("%d messages, want 1", n)
+	}
+}
+
+// A chunk that is given up is still being read when the next message comes: its outcome must not be taken for that one's.
+func TestResetWithinChunks(t *testing.T) {
+	f := start(t, nil)
+	big := strings.Repeat("x", 20000) + "\r\n"
+	for range 50 {
+		c := f.greet(t)
+		c.say("MAIL FROM:<>\r\nRCPT TO:<alice@example.com>\r\nBDAT 5\r\nA: b\nRSET\r\n" +
+			"MAIL FROM:<>\r\nRCPT TO:<small@example.com>\r\nBDAT 20002 LAST\r\n" + big + "QUIT\r\n")
+		replies, err := io.ReadAll(c.Conn)
+		if err != nil {
+			t.Fatal(err)
+		}
+		if strings.Contains(string(replies), "queued") || strings.Contains(string(replies), "Delivered") {
+			t.Fatalf("a message that is over the quota was taken: %s", replies)
+		}
+	}
+	if n := len(f.messages(t, small)); n != 0 {
+		t.Errorf("%d messages, want none", n)
+	}
+}
+
+// While part of the directory cannot be read, nobody's mail is sent back as for an unknown mailbox.
+func TestUnknownWhileTheDirectoryIsNotComplete(t *testing.T) {
+	f := start(t, nil)
+	f.mu.Lock()
+	f.partial = true
+	f.mu.Unlock()
+	f.greet(t).script(`C: MAIL FROM:<>
+		S: 250
+		C: RCPT TO:<nobody@example.com>
+		S: 451 4.3.0
+		C: RCPT TO:<alice@example.com>
+		S: 250`)
 }
 
 // brokenStore fails in one way, after the text was read.

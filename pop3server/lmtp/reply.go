@@ -18,6 +18,7 @@ func newReply(code int, enhanced smtp.EnhancedCode, text string) *smtp.SMTPError
 var (
 	replyShuttingDown   = newReply(421, smtp.EnhancedCode{4, 3, 2}, "The service is shutting down, try again later")
 	replyBadSender      = newReply(501, smtp.EnhancedCode{5, 1, 7}, "The sender's address is malformed")
+	replyUnderWay       = newReply(503, smtp.EnhancedCode{5, 5, 1}, "There is a message under way, end it or send RSET")
 	replyUnknown        = newReply(550, smtp.EnhancedCode{5, 1, 1}, "There is no such mailbox")
 	replyDisabled       = newReply(550, smtp.EnhancedCode{5, 2, 1}, "The mailbox is disabled")
 	replyOverQuota      = newReply(552, smtp.EnhancedCode{5, 2, 2}, "The mailbox is full")
@@ -25,8 +26,9 @@ var (
 	replyTooLarge       = newReply(552, smtp.EnhancedCode{5, 3, 4}, "The message is larger than this server takes")
 	replyLineTooLong    = newReply(554, smtp.EnhancedCode{5, 6, 0},
 		fmt.Sprintf("The message has a line of more than %d octets", maxLineOctets))
-	replyNoSpace  = newReply(452, smtp.EnhancedCode{4, 3, 1}, "The mail volume is full, try again later")
-	replyInternal = newReply(451, smtp.EnhancedCode{4, 3, 0}, "The mail system failed, try again later")
+	replyNoDirectory = newReply(451, smtp.EnhancedCode{4, 3, 0}, "The list of mailboxes is not complete, try again later")
+	replyNoSpace     = newReply(452, smtp.EnhancedCode{4, 3, 1}, "The mail volume is full, try again later")
+	replyInternal    = newReply(451, smtp.EnhancedCode{4, 3, 0}, "The mail system failed, try again later")
 )
 
 // replyTo gives the reply for an error of the store, nil for none.

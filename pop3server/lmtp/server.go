@@ -43,7 +43,9 @@ type Options struct {
 	// Settings gives the settings now; it is called for each connection.
 	Settings func() Settings
 	// Lookup finds a mailbox by its address or alias, in upper or lower case.
-	Lookup     func(address string) (directory.Record, bool)
+	Lookup func(address string) (directory.Record, bool)
+	// Complete tells whether Lookup knows all mailboxes: only then an address that it does not find is refused for good.
+	Complete   func() bool
 	Store      maildrop.Store
 	Log        *slog.Logger
 	Registerer prometheus.Registerer

@@ -48,6 +48,10 @@ func (s *session) Mail(from string, opts *smtp.MailOptions) error {
 	if malformed(from) {
 		return replyBadSender
 	}
+	// RFC 5321 §4.1.4: no MAIL within a mail transaction. go-smtp would go on with the recipients of the one before.
+	if s.get() != nil {
+		return replyUnderWay
+	}
 	if !s.conn.begin() {
 		return replyShuttingDown
 	}
@@ -63,6 +67,8 @@ func (s *session) Rcpt(address string, _ *smtp.RcptOptions) error {
 	record, found := s.server.Lookup(address)
 	var reply *smtp.SMTPError
 	switch {
+	case !found && !s.server.Complete():
+		reply = replyNoDirectory
 	case !found:
 		reply = replyUnknown
 	case record.State != directory.Enabled:
@@ -124,7 +130,7 @@ func (s *session) LMTPData(text io.Reader, status smtp.StatusCollector) error {
 		s.server.metrics.replies.WithLabelValues(enhanced(reply)).Inc()
 		status.SetStatus(recipient.address, reply)
 	}
-	return nil
+	return replyInternal // for a recipient without a status, to whom go-smtp would say that the message was taken
 }
 
 func (s *session) envelope(m *message, now time.Time) envelope {

@@ -7,13 +7,15 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"syscall"
 	"time"
 )
 
 const draftBufferOctets = 64 * 1024
 
-// staleDraft is the age at which a draft belongs to nobody any more.
-const staleDraft = 36 * time.Hour
+// staleDraft is the age at which a draft that nobody has locked belongs to nobody any more: a server locks its drafts as soon as it has
+// made them, for as long as it is at work on them.
+const staleDraft = time.Minute
 
 // draft is a message on its way into a maildrop: a file in the store's tmp folder that becomes the message when it is
 // renamed. It has the trace fields of one recipient in front.
@@ -31,7 +33,11 @@ func writeDraft(folder string, trace []byte, fill func(*bufio.Writer) error) (*d
 		return nil, classify(err)
 	}
 	d := &draft{file: file, traceOctets: int64(len(trace))}
-	if err := d.write(trace, fill); err != nil {
+	err = lock(file)
+	if err == nil {
+		err = d.write(trace, fill)
+	}
+	if err != nil {
 		d.discard()
 		return nil, classify(err)
 	}
@@ -84,7 +90,7 @@ func (r *bodyReader) Read(p []byte) (int, error) {
 	return n, err
 }
 
-// sweepDrafts removes what crashed servers left. Other servers may be at work in the folder.
+// sweepDrafts removes what killed servers left. Other servers may be at work in the folder.
 func sweepDrafts(folder string, log *slog.Logger) error {
 	entries, err := os.ReadDir(folder)
 	if err != nil {
@@ -95,9 +101,23 @@ func sweepDrafts(folder string, log *slog.Logger) error {
 		if err != nil || time.Since(info.ModTime()) < staleDraft {
 			continue
 		}
-		if err := os.Remove(filepath.Join(folder, entry.Name())); err != nil {
+		if err := sweepDraft(filepath.Join(folder, entry.Name())); err != nil {
 			log.Warn("a stale draft cannot be removed", "file", entry.Name(), "error", err)
 		}
 	}
 	return nil
+}
+
+// sweepDraft removes a draft unless a server has it locked.
+func sweepDraft(path string) error {
+	file, err := os.Open(path)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
+	if errors.Is(err, syscall.EWOULDBLOCK) {
+		return nil
+	}
+	return errors.Join(err, os.Remove(path))
 }

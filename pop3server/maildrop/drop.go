@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"io/fs"
+	"math"
 	"os"
 	"path/filepath"
 	"regexp"
@@ -136,7 +137,7 @@ func (d drop) add(box Mailbox, message *draft, now time.Time, reached func(step 
 }
 
 // claim makes the maildrop its first owner's. The owner's file comes last, so that where it is, the folders above it have
-// been synced.
+// been synced, and there is a next-uid.
 func (d drop) claim(owner string) error {
 	made, err := d.checkOwner(owner)
 	if made || err != nil {
@@ -146,7 +147,19 @@ func (d drop) claim(owner string) error {
 	if err := errors.Join(syncFolder(filepath.Dir(shard)), syncFolder(shard)); err != nil {
 		return err
 	}
+	if err := d.firstUID(); err != nil {
+		return err
+	}
 	return replaceFile(d.ownerFile(), owner+"\n") // it syncs the maildrop's folder too
+}
+
+// firstUID makes next-uid in a new maildrop.
+func (d drop) firstUID() error {
+	_, err := os.Lstat(d.nextUIDFile())
+	if errors.Is(err, fs.ErrNotExist) {
+		return replaceFile(d.nextUIDFile(), formatUID(1)+"\n")
+	}
+	return err
 }
 
 // admit checks the quota and gives the unique-id of the next message. A quota is over when it is reached, or would be
@@ -165,8 +178,8 @@ func (d drop) admit(prohibitReceive, octets int64) (uid uint64, err error) {
 
 func (d drop) nextUIDFile() string { return filepath.Join(d.path, "next-uid") }
 
-// nextUID gives the least number that was never used. Should the file be missing, as after a partial restore, it is above
-// that of every message; should it be unreadable, no number is safe.
+// nextUID gives the least number that was never used. It is above that of every message too, which only counts where an older
+// next-uid was restored. Should the file be missing or unreadable, no number is safe: messages with higher ones may be gone.
 func (d drop) nextUID(messages []Message) (uint64, error) {
 	next := uint64(1)
 	if len(messages) > 0 {
@@ -176,18 +189,23 @@ func (d drop) nextUID(messages []Message) (uint64, error) {
 		}
 		next = newest + 1
 	}
-	text, err := os.ReadFile(d.nextUIDFile())
-	if errors.Is(err, fs.ErrNotExist) {
-		return next, nil
-	}
-	if err != nil {
-		return 0, fmt.Errorf("read next-uid: %w", err)
-	}
-	recorded, err := strconv.ParseUint(strings.TrimSuffix(string(text), "\n"), 10, 64)
+	recorded, err := d.recordedUID()
 	if err != nil {
 		return 0, fmt.Errorf("%s is damaged: write a number above every unique-id ever used into it: %w", d.nextUIDFile(), err)
 	}
-	return max(next, recorded), nil
+	if next = max(next, recorded); next == math.MaxUint64 {
+		return 0, fmt.Errorf("%s is at its end: there is no higher unique-id", d.nextUIDFile())
+	}
+	return next, nil
+}
+
+// recordedUID reads next-uid.
+func (d drop) recordedUID() (uint64, error) {
+	text, err := os.ReadFile(d.nextUIDFile())
+	if err != nil {
+		return 0, err
+	}
+	return strconv.ParseUint(strings.TrimSuffix(string(text), "\n"), 10, 64)
 }
 
 func formatUID(uid uint64) string { return strconv.FormatUint(uid, 10) }

@@ -24,13 +24,10 @@ func makeFolders(path string) error {
 		}
 		err = os.Mkdir(path, folderMode)
 	}
-	switch {
-	case errors.Is(err, fs.ErrExist):
-		return nil
-	case err != nil:
+	if err != nil && !errors.Is(err, fs.ErrExist) {
 		return err
 	}
-	return syncFolder(filepath.Dir(path))
+	return syncFolder(filepath.Dir(path)) // also if it is there: who made it may have been killed before this
 }
 
 // syncFolder makes what was created, renamed and removed in a folder survive a power loss.
@@ -67,14 +64,22 @@ func lockFile(path string) (*os.File, error) {
 	if err != nil {
 		return nil, err
 	}
+	if err := lock(file); err != nil {
+		_ = file.Close()
+		return nil, err
+	}
+	return file, nil
+}
+
+// lock takes the exclusive lock on an open file.
+func lock(file *os.File) error {
 	for {
-		err = syscall.Flock(int(file.Fd()), syscall.LOCK_EX)
+		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX)
 		if err == nil {
-			return file, nil
+			return nil
 		}
 		if !errors.Is(err, syscall.EINTR) {
-			_ = file.Close()
-			return nil, fmt.Errorf("lock %s: %w", path, err)
+			return fmt.Errorf("lock %s: %w", file.Name(), err)
 		}
 	}
 }

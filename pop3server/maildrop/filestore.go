@@ -33,8 +33,8 @@ type FileStore struct {
 
 var _ Store = (*FileStore)(nil)
 
-// NewFileStore opens the store in a folder, which it makes if need be, and removes the drafts that crashes left there more
-// than 36 hours ago.
+// NewFileStore opens the store in a folder, which it makes if need be, and removes the drafts that killed servers
+// have left there.
 func NewFileStore(root string, log *slog.Logger) (*FileStore, error) {
 	s := &FileStore{root: root, tmp: filepath.Join(root, "tmp"), reached: func(string) {}}
 	if err := makeFolders(s.tmp); err != nil {

@@ -9,6 +9,7 @@ import (
 	"log/slog"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -226,23 +227,38 @@ func TestUIDsOverAnyHistory(t *testing.T) {
 	})
 }
 
+// Without next-uid no number is safe: a message with a higher one may have been removed.
 func TestNextUIDMissingOrDamaged(t *testing.T) {
 	s := openStore(t, t.TempDir())
 	deliver(t, s, alice, hello)
 	d, _ := s.drop(alice.ID)
-	if err := os.Remove(d.nextUIDFile()); err != nil {
+	for _, test := range []struct{ name, text string }{
+		{"missing", "-"}, {"empty", ""}, {"torn", "1x"}, {"at its end", "18446744073709551615\n"},
+	} {
+		err := os.WriteFile(d.nextUIDFile(), []byte(test.text), fileMode)
+		if test.name == "missing" {
+			err = os.Remove(d.nextUIDFile())
+		}
+		if err != nil {
+			t.Fatal(err)
+		}
+		results, err := s.Deliver(context.Background(), []Recipient{{Mailbox: alice}}, strings.NewReader(hello))
+		if err != nil || results[0] == nil || !strings.Contains(results[0].Error(), "next-uid") {
+			t.Errorf("%s: result %v (%v), want an error that names next-uid", test.name, results, err)
+		}
+	}
+}
+
+// A server that is killed while it makes a maildrop leaves one that the next delivery completes.
+func TestMaildropThatWasBegun(t *testing.T) {
+	s := openStore(t, t.TempDir())
+	d, _ := s.drop(alice.ID)
+	if err := errors.Join(os.MkdirAll(d.messages, folderMode), d.firstUID()); err != nil {
 		t.Fatal(err)
 	}
 	deliver(t, s, alice, hello)
-	if diff := cmp.Diff([]string{"1", "2"}, uids(openDrop(t, s, alice).Messages())); diff != "" {
-		t.Errorf("without next-uid (-want +got):\n%s", diff)
-	}
-	if err := os.WriteFile(d.nextUIDFile(), nil, fileMode); err != nil {
-		t.Fatal(err)
-	}
-	results, err := s.Deliver(context.Background(), []Recipient{{Mailbox: alice}}, strings.NewReader(hello))
-	if err != nil || results[0] == nil {
-		t.Error("a unique-id was given out although next-uid is empty")
+	if diff := cmp.Diff([]string{"1"}, uids(openDrop(t, s, alice).Messages())); diff != "" {
+		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
 
@@ -369,7 +385,18 @@ func TestStaleDraftsAreSwept(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if diff := cmp.Diff([]string{fresh}, drafts(t, openStore(t, root))); diff != "" {
+	// An old one that a server is still at work on stays.
+	slow, err := writeDraft(s.tmp, nil, func(*bufio.Writer) error { return nil })
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer slow.discard()
+	if err := os.Chtimes(slow.file.Name(), long, long); err != nil {
+		t.Fatal(err)
+	}
+	want := []string{fresh, slow.file.Name()}
+	slices.Sort(want)
+	if diff := cmp.Diff(want, drafts(t, openStore(t, root))); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }

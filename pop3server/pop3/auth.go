@@ -10,18 +10,17 @@ import (
 	"github.com/popservice/popservice/pop3server/sasl/plain"
 )
 
-// maxContinuationOctets bounds a client's line within an exchange, with its end. It is no command, so that the limit
-// for commands, which is far too small for some mechanisms, does not hold for it (RFC 5034 §4).
-const maxContinuationOctets = 65536
-
 // saslMechanism is a mechanism that AUTH knows.
 type saslMechanism struct {
 	plaintext bool // sends the password in the clear
+	// maxOctets bounds a client's line within an exchange, with its end. It is no command, so that the limit for commands
+	// does not hold for it (RFC 5034 §4): each mechanism has what its longest message takes, since a stranger may send as much.
+	maxOctets int
 	begin     func(*session) sasl.Mechanism
 }
 
 var saslMechanisms = map[config.Mechanism]saslMechanism{
-	config.MechanismPlain: {plaintext: true, begin: func(s *session) sasl.Mechanism { return plain.New(s.verify) }},
+	config.MechanismPlain: {plaintext: true, maxOctets: 4096, begin: func(s *session) sasl.Mechanism { return plain.New(s.verify) }},
 }
 
 // saslOffered gives the mechanisms that may be used on this connection as it is now, in the order of the settings.
@@ -77,7 +76,7 @@ func (s *session) listMechanisms(offered []config.Mechanism) error {
 }
 
 func (s *session) authenticate(name config.Mechanism, response []byte) error {
-	if err := s.exchange(saslMechanisms[name].begin(s), response); err != nil {
+	if err := s.exchange(saslMechanisms[name], response); err != nil {
 		return s.refuseExchange(name, err)
 	}
 	return s.logIn(name, "User successfully authenticated.")
@@ -99,14 +98,15 @@ func initialResponse(text arguments) ([]byte, error) {
 }
 
 // exchange lets the mechanism and the client talk until one of them has had enough.
-func (s *session) exchange(m sasl.Mechanism, response []byte) error {
+func (s *session) exchange(mechanism saslMechanism, response []byte) error {
+	acceptor := mechanism.begin(s)
 	for {
-		challenge, done, err := m.Next(response)
+		challenge, done, err := acceptor.Next(response)
 		clear(response)
 		if done || err != nil {
 			return err
 		}
-		if response, err = s.challenge(challenge); err != nil {
+		if response, err = s.challenge(challenge, mechanism.maxOctets); err != nil {
 			return err
 		}
 	}
@@ -132,11 +132,11 @@ func (e *exchangeError) Error() string { return e.cause.Error() }
 
 // challenge sends a challenge and gives the response to it, which is never nil. RFC 5034 §4: every line of an exchange is a
 // response; "*" gives it up. Challenges are not bound by the 512 octets of other replies.
-func (s *session) challenge(challenge []byte) ([]byte, error) {
+func (s *session) challenge(challenge []byte, maxOctets int) ([]byte, error) {
 	s.wire.writeString("+ ")
 	s.wire.write(base64.StdEncoding.AppendEncode(nil, challenge))
 	s.wire.writeString("\r\n")
-	line, err := s.responseLine()
+	line, err := s.responseLine(maxOctets)
 	if err != nil {
 		return nil, &exchangeError{err}
 	}
@@ -148,11 +148,11 @@ func (s *session) challenge(challenge []byte) ([]byte, error) {
 }
 
 // responseLine gives the next line without its end.
-func (s *session) responseLine() ([]byte, error) {
+func (s *session) responseLine(maxOctets int) ([]byte, error) {
 	if err := s.await(); err != nil {
 		return nil, err
 	}
-	line, err := s.wire.readLong(maxContinuationOctets)
+	line, err := s.wire.readLong(maxOctets)
 	return trimLineEnd(line), err
 }
 

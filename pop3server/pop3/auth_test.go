@@ -168,10 +168,10 @@ func TestAuthResponseOctets(t *testing.T) {
 	f.set(func(s *Settings) { s.Limits.MaxCommandOctets = 40 })
 	c := f.connect()
 	c.script("C: AUTH PLAIN\nS: + …")
-	c.say(encode(strings.Repeat("x", 45000)) + "\r\n")
+	c.say(encode(strings.Repeat("x", 3000)) + "\r\n")
 	c.expect(logonFailure)
 	c.script("C: AUTH PLAIN\nS: + …")
-	c.say(strings.Repeat("A", maxContinuationOctets+40)) // and no line end
+	c.say(strings.Repeat("A", saslMechanisms[config.MechanismPlain].maxOctets+40)) // and no line end
 	c.expect("-ERR Protocol error. Connection is closed. 10")
 	c.expectClosed()
 	f.expectReason("command too long")

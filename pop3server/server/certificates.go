@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"crypto/sha256"
 	"crypto/tls"
 	"encoding/hex"
@@ -72,9 +73,18 @@ func (c *certificates) load(settings config.TLS) {
 	}
 	next.tls = before.tls
 	if !next.servesLike(before) {
-		next.tls = next.newTLS()
+		next.tls = cmp.Or(next.newTLS(), next.fallback(before))
 	}
 	c.served.Store(next)
+}
+
+// fallback gives what was served before where certificates are named and none of them can be used, as when the names have
+// changed and the files are bad.
+func (s *certificateSet) fallback(before *certificateSet) *tls.Config {
+	if len(s.settings.Certificates) == 0 {
+		return nil
+	}
+	return before.tls
 }
 
 // loadCertificate reads a pair of files; the old pair stays if it cannot be used.

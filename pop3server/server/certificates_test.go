@@ -181,3 +181,20 @@ func TestMinVersion(t *testing.T) {
 		t.Errorf("TLS 1.2, where 1.3 is the least: %v", err)
 	}
 }
+
+// Certificates that get other names while their files are bad leave what is served in place, also for later reloads.
+func TestRenamedWhileBad(t *testing.T) {
+	f := newFolder(t)
+	c := load(f.issue("one", []string{"one.example"}, nil))
+	bad := f.files("two")
+	for _, settings := range [][]config.Certificate{{bad}, {bad, f.files("three")}} {
+		c.use(config.TLS{Certificates: settings, MinVersion: config.TLS12})
+		if name, _, err := served(t, c, &tls.Config{}); err != nil || name != "one" {
+			t.Errorf("%q is served (%v), want the one of before", name, err)
+		}
+	}
+	c.use(config.TLS{})
+	if c.tlsConfig() != nil {
+		t.Error("TLS is served though the settings name no certificate any more")
+	}
+}

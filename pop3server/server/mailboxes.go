@@ -55,6 +55,9 @@ func (m *mailboxes) tell(before, next *loadedDirectory) {
 			m.log.Warn("directory has a problem", "bucket", p.Bucket, "refused", p.Refused, "error", p.Err)
 		}
 	}
+	if before.Len() > 0 && next.Len() == 0 {
+		m.log.Warn("the directory has become empty: no mailbox is served any more", "path", m.path)
+	}
 	m.log.Debug("directory loaded", "mailboxes", next.Len(), "problems", len(next.problems))
 }
 
@@ -69,6 +72,19 @@ func (d *loadedDirectory) folderProblem() error {
 }
 
 func (m *mailboxes) lookup(name string) (directory.Record, bool) { return m.served.Load().Lookup(name) }
+
+// complete tells whether every mailbox that is declared is known: the folder was read, and of each bucket that is refused there
+// is an older version.
+func (m *mailboxes) complete() bool {
+	served := m.served.Load()
+	revisions := served.Revisions()
+	for bucket := range served.problems.Refused() {
+		if _, known := revisions[bucket]; bucket != "" && !known {
+			return false
+		}
+	}
+	return served.everRead
+}
 
 func (m *mailboxes) status() control.Directory {
 	served := m.served.Load()

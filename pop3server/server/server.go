@@ -100,7 +100,8 @@ func (s *server) makeServers() {
 	})
 	if settings.now().LMTP != nil {
 		s.lmtp = lmtp.New(lmtp.Options{
-			Settings: settings.lmtp, Lookup: s.mailboxes.lookup, Store: s.store, Log: s.log, Registerer: s.registry,
+			Settings: settings.lmtp, Lookup: s.mailboxes.lookup, Complete: s.mailboxes.complete, Store: s.store,
+			Log: s.log, Registerer: s.registry,
 		})
 	}
 	s.registerMetrics()
