@@ -14,6 +14,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -52,10 +53,34 @@ func TestServesMailboxes(t *testing.T) {
 	})
 }
 
+// ornate uses every field whose value the API server may give back in another form.
+func ornate(s *v1alpha1.PopServiceSpec) {
+	peers := []networkingv1.NetworkPolicyPeer{{IPBlock: &networkingv1.IPBlock{CIDR: "192.0.2.0/24"}},
+		{PodSelector: &metav1.LabelSelector{}, NamespaceSelector: &metav1.LabelSelector{MatchLabels: map[string]string{"a": "b"}}}}
+	s.Delivery.LMTP.From, s.NetworkPolicy.MetricsFrom = peers, peers
+	s.Storage.Volume.Size = resource.MustParse("1024Mi")
+	s.Service = v1alpha1.ServiceTemplate{Type: corev1.ServiceTypeLoadBalancer, ExternalTrafficPolicy: "Local",
+		LoadBalancerClass: new("example.com/lb"), LoadBalancerSourceRanges: []string{"192.0.2.0/24", "198.51.100.0/24"},
+		Annotations: map[string]string{"example.com/lb": "x"}}
+	s.Pod = v1alpha1.PodTemplate{
+		Resources: corev1.ResourceRequirements{
+			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("0.05"), corev1.ResourceMemory: resource.MustParse("128M")},
+			Limits:   corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1000m"), corev1.ResourceMemory: resource.MustParse("1024Mi")},
+		},
+		NodeSelector:      map[string]string{"kubernetes.io/os": "linux"},
+		Tolerations:       []corev1.Toleration{{Key: "mail", Operator: corev1.TolerationOpExists}, {Operator: corev1.TolerationOpExists}},
+		PriorityClassName: "system-cluster-critical",
+		Labels:            map[string]string{"example.com/team": "mail"},
+		Annotations:       map[string]string{"example.com/note": "x"},
+	}
+	s.Image = v1alpha1.Image{Reference: "example.com/pop3d:1", PullPolicy: corev1.PullAlways,
+		PullSecrets: []v1alpha1.LocalSecretReference{{Name: "a"}, {Name: "b"}}}
+}
+
 // A steady state writes nothing: neither in the time of two looks at the servers, nor when the operator starts anew.
 func TestSteadyStateWritesNothing(t *testing.T) {
 	w := newWorld(t)
-	w.running()
+	w.running(ornate)
 	w.await("two looks at the servers without a write", func() string {
 		before := watched.count()
 		select {
