@@ -64,11 +64,14 @@ func ornate(s *v1alpha1.PopServiceSpec) {
 		Annotations: map[string]string{"example.com/lb": "x"}}
 	s.Pod = v1alpha1.PodTemplate{
 		Resources: corev1.ResourceRequirements{
-			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("0.05"), corev1.ResourceMemory: resource.MustParse("128M")},
-			Limits:   corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1000m"), corev1.ResourceMemory: resource.MustParse("1024Mi")},
+			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("0.05"),
+				corev1.ResourceMemory: resource.MustParse("128M")},
+			Limits: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1000m"),
+				corev1.ResourceMemory: resource.MustParse("1024Mi")},
 		},
-		NodeSelector:      map[string]string{"kubernetes.io/os": "linux"},
-		Tolerations:       []corev1.Toleration{{Key: "mail", Operator: corev1.TolerationOpExists}, {Operator: corev1.TolerationOpExists}},
+		NodeSelector: map[string]string{"kubernetes.io/os": "linux"},
+		Tolerations: []corev1.Toleration{{Key: "mail", Operator: corev1.TolerationOpExists},
+			{Operator: corev1.TolerationOpExists}},
 		PriorityClassName: "system-cluster-critical",
 		Labels:            map[string]string{"example.com/team": "mail"},
 		Annotations:       map[string]string{"example.com/note": "x"},

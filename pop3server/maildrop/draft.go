@@ -13,8 +13,8 @@ import (
 
 const draftBufferOctets = 64 * 1024
 
-// staleDraft is the age at which a draft that nobody has locked belongs to nobody any more: a server locks its drafts as soon as it has
-// made them, for as long as it is at work on them.
+// staleDraft is the age at which a draft that nobody has locked belongs to nobody any more: a server locks its drafts
+// as soon as it has made them, for as long as it is at work on them.
 const staleDraft = time.Minute
 
 // draft is a message on its way into a maildrop: a file in the store's tmp folder that becomes the message when it is

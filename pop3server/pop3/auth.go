@@ -20,7 +20,9 @@ type saslMechanism struct {
 }
 
 var saslMechanisms = map[config.Mechanism]saslMechanism{
-	config.MechanismPlain: {plaintext: true, maxOctets: 4096, begin: func(s *session) sasl.Mechanism { return plain.New(s.verify) }},
+	config.MechanismPlain: {plaintext: true, maxOctets: 4096, begin: func(s *session) sasl.Mechanism {
+		return plain.New(s.verify)
+	}},
 }
 
 // saslOffered gives the mechanisms that may be used on this connection as it is now, in the order of the settings.
