@@ -28,6 +28,7 @@ type Problem struct{ Reason, Message string }
 
 // Outcome is what has become of a Mailbox in the directory.
 type Outcome struct {
+	UID        types.UID // of the Mailbox: its name may have been another one's
 	Generation int64
 	MailboxID  string
 	// Refused says why the mailbox is not served at all.
@@ -82,7 +83,7 @@ func (b *Board) set(name types.NamespacedName, outcome Outcome) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	last, known := b.outcomes[name]
-	if known && last.Reach == Loaded && last.since == outcome.since && outcome.since > 0 {
+	if known && last.Reach == Loaded && outcome.Reach < Pending && last.since == outcome.since && outcome.since > 0 {
 		outcome.Reach = Loaded
 	}
 	b.outcomes[name] = outcome

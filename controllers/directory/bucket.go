@@ -135,6 +135,12 @@ func (r *Reconciler) noteWritten(request Request) {
 	r.written[request] = time.Now()
 }
 
+func (r *Reconciler) forgetWritten(request Request) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.written, request)
+}
+
 // lastWritten is when this process last wrote a bucket.
 func (r *Reconciler) lastWritten(request Request) time.Time {
 	r.mu.Lock()

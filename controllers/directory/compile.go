@@ -23,6 +23,7 @@ func (e *entry) name() types.NamespacedName { return client.ObjectKeyFromObject(
 // outcome says what is wrong with the Mailbox, if anything is.
 func (e *entry) outcome() Outcome {
 	return Outcome{
+		UID:         e.mailbox.UID,
 		Generation:  e.mailbox.Generation,
 		MailboxID:   directory.MailboxID(string(e.mailbox.Spec.Address)),
 		Refused:     e.claims.refused,

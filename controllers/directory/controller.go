@@ -63,6 +63,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request Request) (reconcile.
 	var service v1alpha1.PopService
 	err = r.Get(ctx, request.NamespacedName, &service)
 	if apierrors.IsNotFound(err) || err == nil && service.DeletionTimestamp != nil {
+		r.forgetWritten(request)
 		r.tellOrphans(ctx, request.Name, mailboxes.Items)
 		return reconcile.Result{}, nil
 	}
@@ -118,6 +119,7 @@ func (r *Reconciler) fill(
 func (r *Reconciler) entries(ctx context.Context, mailboxes []v1alpha1.Mailbox, b *bucket) ([]entry, bool, error) {
 	resolver := resolver{metadata: r.Client, live: r.Live, budget: deriveBudget}
 	var entries []entry
+	short := false
 	for i := range mailboxes {
 		m := &mailboxes[i]
 		if m.DeletionTimestamp != nil {
@@ -132,8 +134,9 @@ func (r *Reconciler) entries(ctx context.Context, mailboxes []v1alpha1.Mailbox, 
 			return nil, false, err
 		}
 		entries = append(entries, e)
+		short = short || e.credentials.short
 	}
-	return entries, resolver.short, nil
+	return entries, short, nil
 }
 
 // read reads the bucket as it stands. One that cannot be read is written anew, under a higher revision.

@@ -19,6 +19,8 @@ import (
 type resolved struct {
 	usable  []directory.Credential
 	problem Problem
+	// short says that a verifier is still to be made, in the next pass.
+	short bool
 }
 
 // reference is the key of a Secret that a credential refers to.
@@ -40,7 +42,7 @@ type resolver struct {
 	live     client.Reader
 	// budget is how many verifiers may be made in one pass: each takes some 30 ms of a core.
 	budget int
-	// short says that the budget did not suffice.
+	// short says that the budget did not suffice for the Mailbox at hand.
 	short bool
 }
 
@@ -51,6 +53,7 @@ func (r *resolver) resolve(ctx context.Context, m *v1alpha1.Mailbox, before []di
 		known[c.Name] = c
 	}
 	var all resolved
+	r.short = false
 	for i := range m.Spec.Credentials {
 		c := &m.Spec.Credentials[i]
 		credential, problem, err := r.one(ctx, m.Namespace, c, known[c.Name])
@@ -65,6 +68,7 @@ func (r *resolver) resolve(ctx context.Context, m *v1alpha1.Mailbox, before []di
 			all.problem = problem
 		}
 	}
+	all.short = r.short
 	return all, nil
 }
 

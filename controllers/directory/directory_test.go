@@ -169,11 +169,11 @@ func TestCredentialsWaitForTheNextPass(t *testing.T) {
 	r.budget = 0
 	old := []directory.Credential{{Name: "p", Verifier: verifier.Derive([]byte("one")), Source: "old"}}
 	kept, err := r.resolve(t.Context(), withPassword("alice"), old)
-	if err != nil || !r.short || kept.usable[0] != old[0] {
-		t.Errorf("%+v, short %t (%v): the old verifier has to stay for the time being", kept, r.short, err)
+	if err != nil || !kept.short || kept.usable[0] != old[0] {
+		t.Errorf("%+v (%v): the old verifier has to stay for the time being", kept, err)
 	}
 	none, err := newShort(r).resolve(t.Context(), withPassword("alice"), nil)
-	if err != nil || len(none.usable) != 0 || none.problem.Reason != "" {
+	if err != nil || !none.short || len(none.usable) != 0 || none.problem.Reason != "" {
 		t.Errorf("%+v (%v): without an old one there is none, and that is no problem of the user's", none, err)
 	}
 }
@@ -273,6 +273,7 @@ func TestBoardKeepsWhatWasLoaded(t *testing.T) {
 		{Outcome{since: 1, Reach: Pending}, false, Pending},
 		{Outcome{since: 1, Reach: Loaded}, true, Loaded},
 		{Outcome{since: 1, Reach: Unserved}, false, Loaded}, // a pod that goes says nothing about the record
+		{Outcome{since: 1, Reach: Pending}, true, Pending},
 		{Outcome{since: 2, Reach: Unserved}, true, Unserved},
 	} {
 		news := b.set(name, step.outcome)

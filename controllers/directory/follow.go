@@ -39,6 +39,9 @@ func (r *Reconciler) follow(ctx context.Context, b *bucket, entries []entry) (re
 		if record := b.find(string(entries[i].mailbox.Spec.Address)); record != nil && outcome.Refused.Reason == "" {
 			outcome.since = record.Since
 			outcome.Reach = r.reach(record.Since, loaded, asked)
+			if entries[i].credentials.short {
+				outcome.Reach = Pending
+			}
 		}
 		r.tell(ctx, &entries[i], outcome)
 	}

@@ -327,6 +327,82 @@ func TestScaleToNothing(t *testing.T) {
 	w.awaitMailbox("alice", metav1.ConditionTrue, "Serving")
 }
 
+// Secrets of the operator's own that somebody deletes or edits come back as they were, the CA of the control port included.
+func TestOwnSecretsComeBack(t *testing.T) {
+	w := newWorld(t)
+	w.running()
+	for _, name := range []string{"pop-control-ca", "pop-control-tls", "pop-certificates", "pop-directory-24"} {
+		var before, after corev1.Secret
+		w.get(name, &before)
+		w.must(kube.Delete(w.ctx, &before))
+		w.await(name, func() string {
+			if err := kube.Get(w.ctx, w.key(name), &after); err != nil || after.UID == before.UID {
+				return fmt.Sprint(err)
+			}
+			return ""
+		})
+		w.awaitReady("pop")
+	}
+	w.patch(&corev1.Secret{}, "pop-directory-24", fields{"data": fields{"24.jsonl": []byte("edited")}})
+	w.await("the bucket as it was", func() string {
+		var bucket corev1.Secret
+		if w.get("pop-directory-24", &bucket); !strings.Contains(string(bucket.Data["24.jsonl"]), "@example.com") {
+			return "it is not"
+		}
+		return ""
+	})
+	w.await("servers that can be asked", func() string {
+		w.patch(&v1alpha1.PopService{}, "pop", fields{"spec": fields{"banner": "Asked."}})
+		if _, greeting := w.dial(); greeting != "+OK Asked." {
+			return greeting
+		}
+		return ""
+	})
+	w.awaitReady("pop")
+	w.awaitMailbox("alice", metav1.ConditionTrue, "Serving")
+	w.awaitLogin("alice@example.com", "one", true)
+}
+
+// A Mailbox that is made anew under the same name, for another address, is not taken for the one before.
+func TestMailboxMadeAnew(t *testing.T) {
+	w := newWorld(t)
+	w.running()
+	for i := range 5 {
+		w.must(kube.Delete(w.ctx, &v1alpha1.Mailbox{ObjectMeta: metav1.ObjectMeta{Name: "alice", Namespace: w.namespace}}))
+		address := fmt.Sprintf("alice-%d@example.com", i)
+		w.create(mailbox("alice", func(s *v1alpha1.MailboxSpec) { s.Address = v1alpha1.Address(address) }))
+		w.awaitMailbox("alice", metav1.ConditionTrue, "Serving")
+		if !w.logsIn(address, "one") {
+			t.Errorf("%s is ready and cannot log in", address)
+		}
+	}
+}
+
+// A PopService that is made anew before its objects are gone takes them over or makes them anew, and keeps the mail.
+func TestServiceMadeAnewAtOnce(t *testing.T) {
+	w := newWorld(t)
+	w.running()
+	w.must(kube.Delete(w.ctx, &v1alpha1.PopService{ObjectMeta: metav1.ObjectMeta{Name: "pop", Namespace: w.namespace}}))
+	again := service()
+	w.create(again)
+	w.awaitReady("pop")
+	w.awaitMailbox("alice", metav1.ConditionTrue, "Serving")
+	w.await("objects of the new one alone", func() string {
+		for name, object := range map[string]client.Object{"pop-pop3d": &appsv1.Deployment{}, "pop": &corev1.Service{},
+			"pop-config": &corev1.ConfigMap{}, "pop-control-ca": &corev1.Secret{}, "pop-directory-24": &corev1.Secret{}} {
+			if err := kube.Get(w.ctx, w.key(name), object); err != nil {
+				return err.Error()
+			}
+			if owners := object.GetOwnerReferences(); len(owners) != 1 || owners[0].UID != again.UID {
+				return fmt.Sprintf("%s has owners %v", name, owners)
+			}
+		}
+		return ""
+	})
+	w.awaitReady("pop")
+	w.awaitLogin("alice@example.com", "one", true)
+}
+
 // In a namespace that is being deleted nothing new is tried.
 func TestNamespaceGoes(t *testing.T) {
 	w := newWorld(t)

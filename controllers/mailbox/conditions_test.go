@@ -62,3 +62,20 @@ func TestConditions(t *testing.T) {
 		})
 	}
 }
+
+func TestOutcomeOfAnotherMailbox(t *testing.T) {
+	m := &v1alpha1.Mailbox{}
+	m.UID, m.Generation = "b", 1
+	for _, test := range []struct {
+		outcome directory.Outcome
+		want    bool
+	}{
+		{directory.Outcome{UID: "b", Generation: 1}, true},
+		{directory.Outcome{UID: "a", Generation: 1}, false},
+		{directory.Outcome{UID: "b"}, false},
+	} {
+		if got := speaksOf(test.outcome, m); got != test.want {
+			t.Errorf("%+v: %t, want %t", test.outcome, got, test.want)
+		}
+	}
+}

@@ -53,10 +53,16 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 		return reconcile.Result{}, err
 	}
 	outcome, ok := r.Board.Get(request.NamespacedName)
-	if !ok || outcome.Generation != m.Generation {
+	if !ok || !speaksOf(outcome, &m) {
 		return reconcile.Result{}, nil // the directory's controller is at it, and will tell
 	}
 	return reconcile.Result{}, r.tell(ctx, &m, outcome)
+}
+
+// speaksOf tells whether an outcome is this Mailbox's, as it is now: neither of one that had the name before nor of an
+// older spec.
+func speaksOf(outcome directory.Outcome, m *v1alpha1.Mailbox) bool {
+	return outcome.UID == m.UID && outcome.Generation == m.Generation
 }
 
 // tell writes the status if it has changed, and an event where there is something to do for the user.

@@ -39,6 +39,8 @@ import (
 const (
 	whileChanging = time.Second
 	whenSettled   = 30 * time.Second
+	// unreachableFor is how long after a change a server is poked that cannot be asked whether it has seen it.
+	unreachableFor = 2 * time.Minute
 )
 
 // Reconciler reconciles PopServices.
@@ -123,13 +125,15 @@ func (s *state) eventType() string {
 // poke makes the kubelets look for files that have changed, where a server does not have them yet.
 func (r *Reconciler) poke(ctx context.Context, s *state) {
 	key := client.ObjectKeyFromObject(s.service)
+	written := r.lastWritten(key)
 	var behind []fleet.Server
 	for _, server := range s.servers {
-		if server.Status != nil && !s.isCurrent(server.Status) {
+		// One that cannot be asked may be waiting for the certificates of the control port itself.
+		if server.Status == nil && time.Since(written) < unreachableFor || server.Status != nil && !s.isCurrent(server.Status) {
 			behind = append(behind, server)
 		}
 	}
-	if err := r.Fleet.Poke(ctx, key.Namespace, behind, r.lastWritten(key)); err != nil {
+	if err := r.Fleet.Poke(ctx, key.Namespace, behind, written); err != nil {
 		log.FromContext(ctx).Error(err, "a server may see its new files late")
 	}
 }

@@ -69,13 +69,13 @@ func (s *state) planSecrets() []child {
 	if err != nil {
 		return []child{{id: s.identity(secretKind, names.ControlCA(name)), err: fmt.Errorf("make control certificates: %w", err)}}
 	}
-	certificates := s.planSecret(s.bundle, names.Certificates(name), resources.Certificates(s.input, s.bundleData))
-	certificates.file = true
-	return []child{
+	children := []child{
 		s.planSecret(s.controlCA, names.ControlCA(name), resources.ControlCA(s.input, ca)),
 		s.planSecret(s.controlTLS, names.ControlTLS(name), resources.ControlTLS(s.input, server)),
-		certificates,
+		s.planSecret(s.bundle, names.Certificates(name), resources.Certificates(s.input, s.bundleData)),
 	}
+	children[1].file, children[2].file = true, true
+	return children
 }
 
 func (s *state) planSecret(current *corev1.Secret, name string, intent *corev1ac.SecretApplyConfiguration) child {
