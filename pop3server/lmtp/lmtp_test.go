@@ -538,8 +538,8 @@ func TestResetWithinChunks(t *testing.T) {
 		if err != nil {
 			t.Fatal(err)
 		}
-		if strings.Contains(string(replies), "queued") || strings.Contains(string(replies), "Delivered") {
-			t.Fatalf("a message that is over the quota was taken: %s", replies)
+		if !strings.Contains(string(replies), "552 5.2.2") || strings.Contains(string(replies), "queued") {
+			t.Fatalf("a message that is over the quota was answered: %s", replies)
 		}
 	}
 	if n := len(f.messages(t, small)); n != 0 {

@@ -24,7 +24,8 @@ type session struct {
 	protocol *smtp.Server // this connection's own
 
 	mu      sync.Mutex
-	message *message // nil between two messages
+	message *message   // nil between two messages
+	last    *reception // the last text that was received, or is being received
 }
 
 // message is what the client has said about a message before its text.
@@ -106,6 +107,7 @@ func (s *session) Data(io.Reader) error { return replyInternal }
 
 // LMTPData implements smtp.LMTPSession. All of the text is read whatever happens: what is left would be taken for commands.
 func (s *session) LMTPData(text io.Reader, status smtp.StatusCollector) error {
+	defer s.receive(text)()
 	message := s.get()
 	if message == nil { // reset before it began
 		return replyInternal
@@ -169,13 +171,17 @@ func (s *session) log(e envelope, octets int64, boxes []maildrop.Recipient, resu
 
 // Reset implements smtp.Session.
 func (s *session) Reset() {
+	s.settle()
 	s.protocol.MaxMessageBytes = s.settings.MaxMessageOctets // what LHLO tells and MAIL checks
 	s.set(nil)
 	s.conn.end()
 }
 
-// Logout implements smtp.Session.
-func (s *session) Logout() error { return nil }
+// Logout implements smtp.Session. No delivery outlives its connection, so that a drain waits for all of them.
+func (s *session) Logout() error {
+	s.settle()
+	return nil
+}
 
 func (s *session) set(m *message) {
 	s.mu.Lock()
