@@ -64,6 +64,10 @@ func (b *bucket) compile(entries []entry) {
 			e.claims.refused = Problem{ReasonInvalidQuota, err.Error()}
 			continue
 		}
+		if err := b.check(record); err != nil {
+			e.claims.refused = Problem{ReasonInvalidMailbox, fmt.Sprintf("no server would take it: %v", err)}
+			continue
+		}
 		wanted = append(wanted, record)
 	}
 	revision := max(time.Now().UnixMilli(), b.lastRevision()+1)
@@ -75,6 +79,13 @@ func (b *bucket) compile(entries []entry) {
 			Version: directory.Version, Bucket: directory.BucketName(b.request.Bucket), Revision: revision,
 		}
 	}
+}
+
+// check says why a record does not fit into the format, which would hold up all others of the bucket.
+func (b *bucket) check(record directory.Record) error {
+	header := directory.Header{Version: directory.Version, Bucket: directory.BucketName(b.request.Bucket), Revision: 1}
+	_, err := directory.Encode(header, []directory.Record{record})
+	return err
 }
 
 // lastRevision is the highest revision known, also of a bucket whose contents cannot be read.

@@ -21,6 +21,7 @@ const (
 	ReasonInvalidPassword = "InvalidPassword"
 	ReasonInvalidVerifier = "InvalidVerifier"
 	ReasonInvalidQuota    = "InvalidQuota"
+	ReasonInvalidMailbox  = "InvalidMailbox"
 	ReasonDirectoryFull   = "DirectoryFull"
 )
 

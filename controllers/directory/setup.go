@@ -7,6 +7,7 @@ import (
 
 	"github.com/go-logr/logr"
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/util/workqueue"
 	ctrl "sigs.k8s.io/controller-runtime"
@@ -82,8 +83,9 @@ func (r *Reconciler) handle(buckets mapper, matters func(old,
 	}
 }
 
+// generationChanged tells of another object of the same name too.
 func generationChanged(old, new client.Object) bool {
-	return old.GetGeneration() != new.GetGeneration()
+	return old.GetGeneration() != new.GetGeneration() || old.GetUID() != new.GetUID()
 }
 
 func versionChanged(old, new client.Object) bool {
@@ -140,9 +142,21 @@ func requestFor(m *v1alpha1.Mailbox) Request {
 	}
 }
 
-// bucketsOfService gives the buckets that have Mailboxes. Others are empty: their Secrets stay as they are.
+// bucketsOfService gives the buckets that have Mailboxes, and those that have a Secret: a Mailbox may have gone while
+// there was no PopService.
 func (r *Reconciler) bucketsOfService(ctx context.Context, service client.Object) []Request {
-	return r.requests(ctx, service.GetNamespace(), client.MatchingFields{index.Service: service.GetName()})
+	requests := r.requests(ctx, service.GetNamespace(), client.MatchingFields{index.Service: service.GetName()})
+	var secrets metav1.PartialObjectMetadataList
+	secrets.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("SecretList"))
+	err := r.List(ctx, &secrets, client.InNamespace(service.GetNamespace()),
+		client.MatchingLabels{names.LabelService: service.GetName()}, client.HasLabels{names.LabelBucket})
+	if err != nil {
+		return requests // the cache is not there yet; each Secret comes by itself then
+	}
+	for i := range secrets.Items {
+		requests = append(requests, r.bucketsOfSecret(ctx, &secrets.Items[i])...)
+	}
+	return requests
 }
 
 func (r *Reconciler) bucketsOfPod(ctx context.Context, pod client.Object) []Request {

@@ -38,6 +38,7 @@ var refused = []struct{ name, kind, spec, says string }{
 	{"quotas crossed", "PopService", `{tls: TLS, mailboxDefaults: {quota: {issueWarning: 2Gi, prohibitReceive: 1Gi}}}`,
 		"issueWarning"},
 	{"no quantity", "PopService", `{tls: TLS, mailboxDefaults: {quota: {prohibitReceive: lots}}}`, "unlimited"},
+	{"no name of a Secret", "PopService", `{tls: {certificates: [{name: a, secretRef: {name: a/b}}]}}`, "secretRef.name"},
 	{"field that is unknown", "PopService", `{tls: TLS, port: 110}`, "spec.port"},
 
 	{"no service", "Mailbox", `{address: a@example.com}`, "spec.serviceRef"},

@@ -65,7 +65,7 @@ func ornate(s *v1alpha1.PopServiceSpec) {
 	s.Pod = v1alpha1.PodTemplate{
 		Resources: corev1.ResourceRequirements{
 			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("0.05"),
-				corev1.ResourceMemory: resource.MustParse("128M")},
+				corev1.ResourceMemory: resource.MustParse("0.1234Gi")},
 			Limits: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1000m"),
 				corev1.ResourceMemory: resource.MustParse("1024Mi")},
 		},
@@ -281,6 +281,26 @@ func TestForeignObjectIsNotTakenOver(t *testing.T) {
 		t.Error("the Service of somebody else was written")
 	}
 	w.must(kube.Delete(w.ctx, foreign))
+	w.awaitReady("pop")
+}
+
+// Nor a Secret, which the operator reads whoever made it; and of two PopServices none takes what the other has.
+func TestForeignSecretAndRivalService(t *testing.T) {
+	w := newWorld(t)
+	foreign := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "pop-certificates"},
+		StringData: map[string]string{"theirs": "x"}}
+	w.create(foreign, certificate(t), service())
+	w.awaitService("pop", metav1.ConditionFalse, "ObjectExists")
+	var left corev1.Secret
+	if w.get("pop-certificates", &left); left.ResourceVersion != foreign.ResourceVersion {
+		t.Error("the Secret of somebody else was written")
+	}
+	w.must(kube.Delete(w.ctx, foreign))
+	w.awaitReady("pop")
+	rival := service()
+	rival.Name = "pop-lmtp"
+	w.create(rival)
+	w.awaitService("pop-lmtp", metav1.ConditionFalse, "ObjectExists")
 	w.awaitReady("pop")
 }
 

@@ -13,6 +13,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/popservice/popservice/api/v1alpha1"
+	"github.com/popservice/popservice/controllers/internal/index"
 	"github.com/popservice/popservice/pop3server/directory/verifier"
 )
 
@@ -155,6 +156,21 @@ func TestTwoMailboxesWithOneAddress(t *testing.T) {
 	w.must(kube.Delete(w.ctx, &v1alpha1.Mailbox{ObjectMeta: metav1.ObjectMeta{Name: "alice", Namespace: w.namespace}}))
 	w.awaitMailbox("second", metav1.ConditionTrue, "Serving")
 	w.awaitLogin("alice@example.com", "second", true)
+}
+
+// A Mailbox that the format does not take, though the API server did, holds up no other one of its bucket.
+func TestInvalidMailboxHoldsUpNobody(t *testing.T) {
+	w := newWorld(t)
+	w.running()
+	bad := mailbox("bad")
+	bad.Spec.Address = "É@example.com"
+	for i := 0; index.BucketOf(bad.Spec.Address) != index.BucketOf("alice@example.com"); i++ {
+		bad.Spec.Address = v1alpha1.Address(fmt.Sprintf("É%d@example.com", i))
+	}
+	w.create(bad)
+	w.awaitMailbox("bad", metav1.ConditionFalse, "InvalidMailbox")
+	w.patch(&corev1.Secret{}, "alice", fields{"stringData": fields{"password": "two"}})
+	w.awaitLogin("alice@example.com", "two", true)
 }
 
 // An alias never takes away another mailbox's own address, and a mailbox that loses an alias is served all the same.

@@ -8,6 +8,7 @@ import (
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/equality"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
@@ -76,8 +77,10 @@ func (r *Reconciler) tell(ctx context.Context, m *v1alpha1.Mailbox, outcome dire
 	if equality.Semantic.DeepEqual(before.Status, m.Status) {
 		return nil
 	}
-	if err := r.Status().Patch(ctx, m, client.MergeFrom(before)); err != nil {
-		return fmt.Errorf("write status: %w", client.IgnoreNotFound(err))
+	if err := r.Status().Patch(ctx, m, client.MergeFrom(before)); apierrors.IsNotFound(err) {
+		return nil // it has just gone
+	} else if err != nil {
+		return fmt.Errorf("write status: %w", err)
 	}
 	ready, news := conditions.Newly(before.Status.Conditions, m.Status.Conditions, v1alpha1.ConditionReady)
 	if news && meta.IsStatusConditionTrue(m.Status.Conditions, v1alpha1.ConditionStalled) {

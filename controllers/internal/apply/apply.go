@@ -57,6 +57,8 @@ func (a *Applier) Apply(
 		if err := a.refuseForeign(ctx, id); err != nil {
 			return false, err
 		}
+	} else if !id.owns(current) {
+		return false, &ForeignError{Kind: id.GVK.Kind, Name: id.Name}
 	} else if same, err := equal(intent, owned); same || err != nil {
 		return false, err
 	}
@@ -80,10 +82,16 @@ func (a *Applier) refuseForeign(ctx context.Context, id Identity) error {
 		return nil
 	case err != nil:
 		return fmt.Errorf("look for %s %q: %w", id.GVK.Kind, id.Name, err)
-	case found.Labels[names.LabelManagedBy] != names.ManagedBy || found.Labels[names.LabelService] != id.Service:
+	case !id.owns(&found):
 		return &ForeignError{Kind: id.GVK.Kind, Name: id.Name}
 	}
 	return nil
+}
+
+// owns tells whether an object was made for this PopService.
+func (id Identity) owns(object client.Object) bool {
+	labels := object.GetLabels()
+	return labels[names.LabelManagedBy] == names.ManagedBy && labels[names.LabelService] == id.Service
 }
 
 // equal tells whether what is to be set is what has been set: the same fields with the same values, whatever their order.

@@ -17,9 +17,7 @@ func Claim(in Input, current *corev1.PersistentVolumeClaim) *corev1ac.Persistent
 		WithAccessModes(corev1.ReadWriteOnce).
 		WithResources(corev1ac.VolumeResourceRequirements().
 			WithRequests(corev1.ResourceList{corev1.ResourceStorage: claimSize(volume.Size, current)}))
-	if volume.StorageClassName != nil {
-		spec.WithStorageClassName(*volume.StorageClassName)
-	}
+	spec.StorageClassName = claimClass(volume.StorageClassName, current)
 	claim := corev1ac.PersistentVolumeClaim(names.Claim(in.name()), in.namespace()).
 		WithLabels(in.labels()).
 		WithSpec(spec)
@@ -27,6 +25,14 @@ func Claim(in Input, current *corev1.PersistentVolumeClaim) *corev1ac.Persistent
 		claim.WithOwnerReferences(in.owner())
 	}
 	return claim
+}
+
+// claimClass gives the class that is asked for, or, where none is, that of a claim that is there: it cannot change.
+func claimClass(wanted *string, current *corev1.PersistentVolumeClaim) *string {
+	if wanted == nil && current != nil {
+		return current.Spec.StorageClassName
+	}
+	return wanted
 }
 
 func claimSize(wanted resource.Quantity, current *corev1.PersistentVolumeClaim) resource.Quantity {

@@ -5,6 +5,7 @@ import (
 	"path"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/resource"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 
@@ -70,7 +71,7 @@ func containerSecurity() *corev1ac.SecurityContextApplyConfiguration {
 }
 
 func (in Input) container() (*corev1ac.ContainerApplyConfiguration, error) {
-	resources, err := apply.Convert[corev1ac.ResourceRequirementsApplyConfiguration](in.Service.Spec.Pod.Resources)
+	resources, err := apply.Convert[corev1ac.ResourceRequirementsApplyConfiguration](rounded(in.Service.Spec.Pod.Resources))
 	if err != nil {
 		return nil, fmt.Errorf("resources: %w", err)
 	}
@@ -92,6 +93,18 @@ func (in Input) container() (*corev1ac.ContainerApplyConfiguration, error) {
 			WithName(p.name).WithContainerPort(p.number).WithProtocol(corev1.ProtocolTCP))
 	}
 	return server, nil
+}
+
+// rounded gives quantities as the API server stores them, rounded up to thousandths.
+func rounded(requirements corev1.ResourceRequirements) corev1.ResourceRequirements {
+	all := *requirements.DeepCopy()
+	for _, list := range []corev1.ResourceList{all.Requests, all.Limits} {
+		for name, quantity := range list {
+			quantity.RoundUp(resource.Milli)
+			list[name] = quantity
+		}
+	}
+	return all
 }
 
 func probe(path string, period, failures int32) *corev1ac.ProbeApplyConfiguration {
