@@ -130,8 +130,10 @@ func (r *Reconciler) entries(ctx context.Context, mailboxes []v1alpha1.Mailbox, 
 		if e.claims, err = r.claim(ctx, m); err != nil {
 			return nil, false, err
 		}
-		if e.credentials, err = resolver.resolve(ctx, m, b.credentialsOf(m)); err != nil {
-			return nil, false, err
+		if e.claims.refused.Reason == "" { // others have no record that keeps their verifiers
+			if e.credentials, err = resolver.resolve(ctx, m, b.credentialsOf(m)); err != nil {
+				return nil, false, err
+			}
 		}
 		entries = append(entries, e)
 		short = short || e.credentials.short

@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"strings"
 	"testing"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 	"k8s.io/apimachinery/pkg/api/meta"
@@ -147,6 +148,9 @@ func TestTwoMailboxesWithOneAddress(t *testing.T) {
 	w := newWorld(t)
 	w.running()
 	w.create(password("second", "second"))
+	var first v1alpha1.Mailbox
+	w.get("alice", &first)
+	time.Sleep(time.Until(first.CreationTimestamp.Add(time.Second))) // an object's age is told in whole seconds
 	w.create(mailbox("second", func(s *v1alpha1.MailboxSpec) { s.Address = "alice@example.com" }))
 	w.awaitMailbox("second", metav1.ConditionFalse, "AddressConflict")
 	w.awaitEvent("Mailbox", "AddressConflict")

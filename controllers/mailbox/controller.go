@@ -93,7 +93,8 @@ func (r *Reconciler) tell(ctx context.Context, m *v1alpha1.Mailbox, outcome dire
 func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 	return ctrl.NewControllerManagedBy(mgr).
 		Named("mailbox").
-		For(&v1alpha1.Mailbox{}, builder.WithPredicates(predicate.GenerationChangedPredicate{})).
+		// Its own writes too: what was compared with a status older than the last write is compared once more.
+		For(&v1alpha1.Mailbox{}, builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
 		WatchesRawSource(source.Channel(r.Board.Changes(), boardHandler)).
 		WithOptions(controller.Options{MaxConcurrentReconciles: workers, ReconciliationTimeout: reconcileTimeout}).
 		Complete(r)
