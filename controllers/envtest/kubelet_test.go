@@ -24,7 +24,7 @@ import (
 	"github.com/popservice/popservice/pop3server/server"
 )
 
-// held are the namespaces whose pods see no change for now.
+// held are the namespaces whose pods see no change until they are taken out.
 var held sync.Map
 
 // kubelet runs the servers of all pods in this process, each on a loopback address of its own. As the real one does,

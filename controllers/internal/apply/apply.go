@@ -36,6 +36,10 @@ type ForeignError struct {
 }
 
 func (e *ForeignError) Error() string {
+	if e.Kind == "PersistentVolumeClaim" { // it may hold mail
+		return fmt.Sprintf("%s %q exists and does not bear the labels %s=%s and %s=NAME of the PopService: set them to use what is "+
+			"in it, or give the PopService another name", e.Kind, e.Name, names.LabelManagedBy, names.ManagedBy, names.LabelService)
+	}
 	return fmt.Sprintf("%s %q exists and does not belong to this PopService: delete it, or give the PopService another name",
 		e.Kind, e.Name)
 }

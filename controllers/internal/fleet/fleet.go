@@ -155,7 +155,7 @@ func fetch(ctx context.Context, credentials *tls.Config, pod *corev1.Pod) (*cont
 	if err != nil {
 		return nil, err
 	}
-	response, err := (&http.Client{Transport: transport}).Do(request)
+	response, err := (&http.Client{Transport: transport, CheckRedirect: stay}).Do(request)
 	if err != nil {
 		return nil, fmt.Errorf("ask pod %s what it has loaded: %w", pod.Name, err)
 	}
@@ -169,6 +169,9 @@ func fetch(ctx context.Context, credentials *tls.Config, pod *corev1.Pod) (*cont
 	}
 	return &status, nil
 }
+
+// stay follows no redirect: a server that faces the internet does not say where the operator goes.
+func stay(*http.Request, []*http.Request) error { return http.ErrUseLastResponse }
 
 // ControlPort is the name of the control port of a server's container.
 const ControlPort = "control"
