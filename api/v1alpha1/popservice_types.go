@@ -147,10 +147,10 @@ type Listener struct {
 	// +required
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=15
-	// +kubebuilder:validation:Pattern=`^[a-z0-9]([a-z0-9-]*[a-z0-9])?$`
+	// +kubebuilder:validation:Pattern=`^[a-z0-9](-?[a-z0-9])*$`
 	// +kubebuilder:validation:XValidation:rule="self.matches('[a-z]')",message="name must hold at least one letter"
 	Name string `json:"name"`
-	// port is the Service's port. In the pod, ports below 1024 are 1000 higher.
+	// port is the Service's port. In the pod, a port below 1024 is 1000 higher, or more where another one has that port.
 	// +required
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=65535
@@ -296,16 +296,19 @@ type Limits struct {
 	// +optional
 	// +kubebuilder:default=10000
 	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000
 	MaxConnections int32 `json:"maxConnections,omitempty"`
 	// maxConnectionsPerAddress is how many connections a server takes from one address (an IPv6 /64 counts as one).
 	// +optional
 	// +kubebuilder:default=2000
 	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000
 	MaxConnectionsPerAddress int32 `json:"maxConnectionsPerAddress,omitempty"`
 	// maxConnectionsPerMailbox is how many sessions of one mailbox a server has.
 	// +optional
 	// +kubebuilder:default=16
 	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000
 	MaxConnectionsPerMailbox int32 `json:"maxConnectionsPerMailbox,omitempty"`
 	// maxFailedLogins is how many logins may fail on one connection before it is closed.
 	// +optional
@@ -357,6 +360,8 @@ type LMTP struct {
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:XValidation:rule="self.all(p, has(p.ipBlock) || has(p.podSelector) || has(p.namespaceSelector))",message="each peer needs an ipBlock, a podSelector or a namespaceSelector"
+	// +kubebuilder:validation:XValidation:rule="self.all(p, !has(p.ipBlock) || isCIDR(p.ipBlock.cidr))",message="ipBlock.cidr must be a network such as 192.0.2.0/24"
 	From []networkingv1.NetworkPolicyPeer `json:"from,omitempty"`
 }
 
@@ -398,7 +403,6 @@ type Storage struct {
 
 // Volume is a claim.
 //
-// +kubebuilder:validation:XValidation:rule="quantity(string(self.size)).compareTo(quantity(string(oldSelf.size))) >= 0",message="size cannot shrink",fieldPath=".size"
 // +kubebuilder:validation:XValidation:rule="has(self.storageClassName) == has(oldSelf.storageClassName) && (!has(self.storageClassName) || self.storageClassName == oldSelf.storageClassName)",message="storageClassName cannot be changed",fieldPath=".storageClassName"
 type Volume struct {
 	// storageClassName of the claim. Left out, the cluster's default class.
@@ -406,10 +410,11 @@ type Volume struct {
 	// +kubebuilder:validation:MinLength=1
 	// +kubebuilder:validation:MaxLength=253
 	StorageClassName *string `json:"storageClassName,omitempty"`
-	// size of the claim. It may grow where the class allows expansion.
+	// size of the claim. It may grow where the class allows expansion. A claim never shrinks.
 	// +optional
 	// +kubebuilder:default="10Gi"
 	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).isGreaterThan(quantity('0'))",message="size must be more than 0"
+	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).isInteger()",message="size must be a whole number of octets, such as 10Gi"
 	Size resource.Quantity `json:"size,omitzero"`
 }
 
@@ -443,6 +448,7 @@ type ServiceTemplate struct {
 	// +listType=set
 	// +kubebuilder:validation:MaxItems=64
 	// +kubebuilder:validation:items:MaxLength=49
+	// +kubebuilder:validation:XValidation:rule="self.all(r, isCIDR(r))",message="each must be a network such as 192.0.2.0/24"
 	LoadBalancerSourceRanges []string `json:"loadBalancerSourceRanges,omitempty"`
 }
 
@@ -469,6 +475,8 @@ type NetworkPolicy struct {
 	// +optional
 	// +listType=atomic
 	// +kubebuilder:validation:MaxItems=16
+	// +kubebuilder:validation:XValidation:rule="self.all(p, has(p.ipBlock) || has(p.podSelector) || has(p.namespaceSelector))",message="each peer needs an ipBlock, a podSelector or a namespaceSelector"
+	// +kubebuilder:validation:XValidation:rule="self.all(p, !has(p.ipBlock) || isCIDR(p.ipBlock.cidr))",message="ipBlock.cidr must be a network such as 192.0.2.0/24"
 	MetricsFrom []networkingv1.NetworkPolicyPeer `json:"metricsFrom,omitempty"`
 }
 
@@ -476,7 +484,7 @@ type NetworkPolicy struct {
 type PodTemplate struct {
 	// resources of the server's container. The memory limit also bounds the directory of mailboxes.
 	// +optional
-	Resources corev1.ResourceRequirements `json:"resources,omitzero"`
+	Resources Resources `json:"resources,omitzero"`
 	// nodeSelector of the pods.
 	// +optional
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
@@ -497,10 +505,25 @@ type PodTemplate struct {
 	Annotations map[string]string `json:"annotations,omitempty"`
 }
 
+// Resources are what a container asks for and may use.
+type Resources struct {
+	// requests are what a node must have left.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=8
+	// +kubebuilder:validation:XValidation:rule="self.all(name, isQuantity(string(self[name])))",message="requests must be quantities, such as 100m or 1Gi"
+	Requests corev1.ResourceList `json:"requests,omitempty"`
+	// limits are what it gets at most.
+	// +optional
+	// +kubebuilder:validation:MaxProperties=8
+	// +kubebuilder:validation:XValidation:rule="self.all(name, isQuantity(string(self[name])))",message="limits must be quantities, such as 100m or 1Gi"
+	Limits corev1.ResourceList `json:"limits,omitempty"`
+}
+
 // Image is a container image.
 type Image struct {
 	// reference is the whole reference of the image, with tag or digest.
 	// +optional
+	// +kubebuilder:validation:Pattern=`^[^\s]+$`
 	// +kubebuilder:validation:MaxLength=512
 	Reference string `json:"reference,omitempty"`
 	// pullPolicy of the image.

@@ -22,10 +22,6 @@ const (
 )
 
 func (in Input) podSpec() (*corev1ac.PodSpecApplyConfiguration, error) {
-	server, err := in.container()
-	if err != nil {
-		return nil, err
-	}
 	template := in.Service.Spec.Pod
 	spec := corev1ac.PodSpec().
 		WithServiceAccountName(names.ServiceAccount(in.name())).
@@ -33,7 +29,7 @@ func (in Input) podSpec() (*corev1ac.PodSpecApplyConfiguration, error) {
 		WithEnableServiceLinks(false).
 		WithTerminationGracePeriodSeconds(int64(in.Service.Spec.Timeouts.DrainSeconds) + stopGrace).
 		WithSecurityContext(podSecurity()).
-		WithContainers(server).
+		WithContainers(in.container()).
 		WithVolumes(in.volumes()...).
 		WithNodeSelector(template.NodeSelector)
 	if template.PriorityClassName != "" {
@@ -70,10 +66,14 @@ func containerSecurity() *corev1ac.SecurityContextApplyConfiguration {
 		WithCapabilities(corev1ac.Capabilities().WithDrop("ALL"))
 }
 
-func (in Input) container() (*corev1ac.ContainerApplyConfiguration, error) {
-	resources, err := apply.Convert[corev1ac.ResourceRequirementsApplyConfiguration](rounded(in.Service.Spec.Pod.Resources))
-	if err != nil {
-		return nil, fmt.Errorf("resources: %w", err)
+func (in Input) container() *corev1ac.ContainerApplyConfiguration {
+	asked := in.Service.Spec.Pod.Resources
+	resources := corev1ac.ResourceRequirements()
+	if len(asked.Requests) > 0 {
+		resources.WithRequests(rounded(asked.Requests))
+	}
+	if len(asked.Limits) > 0 {
+		resources.WithLimits(rounded(asked.Limits))
 	}
 	server := corev1ac.Container().
 		WithName(container).
@@ -81,7 +81,7 @@ func (in Input) container() (*corev1ac.ContainerApplyConfiguration, error) {
 		WithArgs("serve", "--config", path.Join(configFolder, configFile)).
 		WithSecurityContext(containerSecurity()).
 		WithVolumeMounts(mounts()...).
-		WithResources(&resources).
+		WithResources(resources).
 		WithStartupProbe(probe("/healthz", 1, 60)).
 		WithLivenessProbe(probe("/healthz", 20, 3)).
 		WithReadinessProbe(probe("/readyz", 2, 3))
@@ -92,17 +92,15 @@ func (in Input) container() (*corev1ac.ContainerApplyConfiguration, error) {
 		server.WithPorts(corev1ac.ContainerPort().
 			WithName(p.name).WithContainerPort(p.number).WithProtocol(corev1.ProtocolTCP))
 	}
-	return server, nil
+	return server
 }
 
 // rounded gives quantities as the API server stores them, rounded up to thousandths.
-func rounded(requirements corev1.ResourceRequirements) corev1.ResourceRequirements {
-	all := *requirements.DeepCopy()
-	for _, list := range []corev1.ResourceList{all.Requests, all.Limits} {
-		for name, quantity := range list {
-			quantity.RoundUp(resource.Milli)
-			list[name] = quantity
-		}
+func rounded(list corev1.ResourceList) corev1.ResourceList {
+	all := list.DeepCopy()
+	for name, quantity := range all {
+		quantity.RoundUp(resource.Milli)
+		all[name] = quantity
 	}
 	return all
 }

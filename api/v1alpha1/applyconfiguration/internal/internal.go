@@ -296,7 +296,7 @@ var schemaYAML = typed.YAMLObject(`types:
         scalar: string
     - name: resources
       type:
-        namedType: io.k8s.api.core.v1.ResourceRequirements
+        namedType: com.github.popservice.popservice.api.v1alpha1.Resources
     - name: tolerations
       type:
         list:
@@ -444,6 +444,15 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: prohibitReceive
       type:
         namedType: io.k8s.apimachinery.pkg.util.intstr.IntOrString
+- name: com.github.popservice.popservice.api.v1alpha1.Resources
+  map:
+    fields:
+    - name: limits
+      type:
+        namedType: io.k8s.api.core.v1.ResourceList
+    - name: requests
+      type:
+        namedType: io.k8s.api.core.v1.ResourceList
 - name: com.github.popservice.popservice.api.v1alpha1.RetentionPolicy
   scalar: string
 - name: com.github.popservice.popservice.api.v1alpha1.SecretKeyReference
@@ -574,36 +583,10 @@ var schemaYAML = typed.YAMLObject(`types:
         scalar: string
 - name: io.k8s.api.core.v1.PullPolicy
   scalar: string
-- name: io.k8s.api.core.v1.ResourceClaim
-  map:
-    fields:
-    - name: name
-      type:
-        scalar: string
-    - name: request
-      type:
-        scalar: string
 - name: io.k8s.api.core.v1.ResourceList
   map:
     elementType:
       namedType: io.k8s.apimachinery.pkg.api.resource.Quantity
-- name: io.k8s.api.core.v1.ResourceRequirements
-  map:
-    fields:
-    - name: claims
-      type:
-        list:
-          elementType:
-            namedType: io.k8s.api.core.v1.ResourceClaim
-          elementRelationship: associative
-          keys:
-          - name
-    - name: limits
-      type:
-        namedType: io.k8s.api.core.v1.ResourceList
-    - name: requests
-      type:
-        namedType: io.k8s.api.core.v1.ResourceList
 - name: io.k8s.api.core.v1.ServiceExternalTrafficPolicy
   scalar: string
 - name: io.k8s.api.core.v1.ServiceType

@@ -13,7 +13,7 @@ import (
 type ListenerApplyConfiguration struct {
 	// name tells listeners apart. It is the name of the Service's port.
 	Name *string `json:"name,omitempty"`
-	// port is the Service's port. In the pod, ports below 1024 are 1000 higher.
+	// port is the Service's port. In the pod, a port below 1024 is 1000 higher, or more where another one has that port.
 	Port *int32 `json:"port,omitempty"`
 	// security says how the listener comes to TLS.
 	Security *apiv1alpha1.ListenerSecurity `json:"security,omitempty"`

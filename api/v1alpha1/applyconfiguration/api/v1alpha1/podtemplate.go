@@ -12,7 +12,7 @@ import (
 // PodTemplate has what the servers' pods may be told beyond what the operator decides.
 type PodTemplateApplyConfiguration struct {
 	// resources of the server's container. The memory limit also bounds the directory of mailboxes.
-	Resources *v1.ResourceRequirements `json:"resources,omitempty"`
+	Resources *ResourcesApplyConfiguration `json:"resources,omitempty"`
 	// nodeSelector of the pods.
 	NodeSelector map[string]string `json:"nodeSelector,omitempty"`
 	// tolerations of the pods.
@@ -34,8 +34,8 @@ func PodTemplate() *PodTemplateApplyConfiguration {
 // WithResources sets the Resources field in the declarative configuration to the given value
 // and returns the receiver, so that objects can be built by chaining "With" function invocations.
 // If called multiple times, the Resources field is set to the value of the last call.
-func (b *PodTemplateApplyConfiguration) WithResources(value v1.ResourceRequirements) *PodTemplateApplyConfiguration {
-	b.Resources = &value
+func (b *PodTemplateApplyConfiguration) WithResources(value *ResourcesApplyConfiguration) *PodTemplateApplyConfiguration {
+	b.Resources = value
 	return b
 }
 

@@ -13,7 +13,7 @@ import (
 type VolumeApplyConfiguration struct {
 	// storageClassName of the claim. Left out, the cluster's default class.
 	StorageClassName *string `json:"storageClassName,omitempty"`
-	// size of the claim. It may grow where the class allows expansion.
+	// size of the claim. It may grow where the class allows expansion. A claim never shrinks.
 	Size *resource.Quantity `json:"size,omitempty"`
 }
 
