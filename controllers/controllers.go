@@ -4,7 +4,6 @@ package controllers
 import (
 	"context"
 	"fmt"
-	"time"
 
 	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
@@ -86,15 +85,14 @@ func Add(ctx context.Context, mgr ctrl.Manager, options Options) error {
 	}
 	live := mgr.GetAPIReader()
 	credentials := &fleet.Credentials{Metadata: mgr.GetClient(), Live: live}
-	servers := &fleet.Fleet{Reader: mgr.GetClient(), Credentials: credentials.For, Poker: mgr.GetClient()}
+	servers := &fleet.Fleet{Reader: mgr.GetClient(), Credentials: credentials, Poker: mgr.GetClient()}
 	applier := &apply.Applier{Writer: mgr.GetClient(), Live: live}
 	recorder := mgr.GetEventRecorder(names.FieldOwner)
 	board := directory.NewBoard()
 	for _, c := range []interface{ SetupWithManager(ctrl.Manager) error }{
 		&popservice.Reconciler{Client: mgr.GetClient(), Live: live, Applier: applier, Fleet: servers, Recorder: recorder,
-			Image: options.Image, Namespace: options.Namespace},
-		&directory.Reconciler{Client: mgr.GetClient(), Live: live, Applier: applier, Fleet: servers, Board: board,
-			Started: time.Now()},
+			Board: board, Image: options.Image, Namespace: options.Namespace},
+		&directory.Reconciler{Client: mgr.GetClient(), Live: live, Applier: applier, Fleet: servers, Board: board},
 		&mailbox.Reconciler{Client: mgr.GetClient(), Board: board, Recorder: recorder},
 	} {
 		if err := c.SetupWithManager(mgr); err != nil {

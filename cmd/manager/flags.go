@@ -17,6 +17,7 @@ type options struct {
 	namespace       string
 	watchNamespaces []string
 	leaderElect     bool
+	leaderLease     string
 	metricsAddress  string
 	healthAddress   string
 	logLevel        string
@@ -33,6 +34,7 @@ func parse(args []string) (options, error) {
 	flags.StringVar(&o.namespace, "namespace", os.Getenv("POD_NAMESPACE"), "where the operator runs; default $POD_NAMESPACE")
 	flags.StringSliceVar(&o.watchNamespaces, "watch-namespaces", nil, "namespaces to look after; none means all")
 	flags.BoolVar(&o.leaderElect, "leader-elect", false, "elect a leader: needed with more than one replica")
+	flags.StringVar(&o.leaderLease, "leader-lease", "popservice-manager", "name of the Lease by which a leader is elected")
 	flags.StringVar(&o.metricsAddress, "metrics-address", ":8080", "address of /metrics; 0 serves none")
 	flags.StringVar(&o.healthAddress, "health-address", ":8081", "address of /healthz and /readyz")
 	flags.StringVar(&o.logLevel, "log-level", "info", "debug, info or error")

@@ -31,7 +31,7 @@ func run(ctx context.Context, o options) error {
 	lease, renew, retry := leaseDuration, renewDeadline, retryPeriod
 	managerOptions := controllers.ManagerOptions(o.watchNamespaces)
 	managerOptions.LeaderElection = o.leaderElect
-	managerOptions.LeaderElectionID = "popservice-manager"
+	managerOptions.LeaderElectionID = o.leaderLease
 	managerOptions.LeaderElectionNamespace = o.namespace
 	managerOptions.LeaderElectionReleaseOnCancel = true
 	managerOptions.LeaseDuration, managerOptions.RenewDeadline, managerOptions.RetryPeriod = &lease, &renew, &retry

@@ -7,6 +7,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/event"
 
 	"github.com/popservice/popservice/api/v1alpha1"
+	"github.com/popservice/popservice/pop3server/directory"
 )
 
 // Reach says how far a mailbox's record has come.
@@ -37,7 +38,9 @@ type Outcome struct {
 	Alias Problem
 	// Credentials says which credential is left out, and why.
 	Credentials Problem
-	Reach       Reach
+	// Delayed says why the record could not be written yet. It is tried again.
+	Delayed Problem
+	Reach   Reach
 	// since is the revision in which the record last changed.
 	since int64
 }
@@ -49,6 +52,7 @@ type Board struct {
 
 	mu       sync.Mutex
 	outcomes map[types.NamespacedName]Outcome
+	troubles map[Request]Problem
 }
 
 // NewBoard makes an empty board.
@@ -56,6 +60,29 @@ func NewBoard() *Board {
 	return &Board{
 		changes:  make(chan event.TypedGenericEvent[*v1alpha1.Mailbox]),
 		outcomes: make(map[types.NamespacedName]Outcome),
+		troubles: make(map[Request]Problem),
+	}
+}
+
+// Trouble gives the first bucket of a PopService that cannot be written, and why; no reason if there is none.
+func (b *Board) Trouble(service types.NamespacedName) (bucket string, problem Problem) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	for i := range directory.Buckets {
+		if problem, ok := b.troubles[Request{service, i}]; ok {
+			return directory.BucketName(i), problem
+		}
+	}
+	return "", Problem{}
+}
+
+// setTrouble notes what is wrong with a bucket; no reason if nothing is.
+func (b *Board) setTrouble(request Request, problem Problem) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	delete(b.troubles, request)
+	if problem.Reason != "" {
+		b.troubles[request] = problem
 	}
 }
 

@@ -1,13 +1,18 @@
 package directory
 
 import (
+	"bytes"
+	"cmp"
 	"context"
 	"errors"
 	"fmt"
+	"math"
+	"slices"
 	"strconv"
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
@@ -21,16 +26,16 @@ import (
 // maxBucket is how large a bucket may be: a Secret takes 1 MiB, its metadata included.
 const maxBucket = 1<<20 - 16<<10
 
-// errFull says that a bucket has more mailboxes than a Secret holds.
-var errFull = errors.New("the directory of this PopService is full: move mailboxes to another PopService")
-
 // bucket is one bucket in the course of a pass.
 type bucket struct {
 	request  Request
 	service  *v1alpha1.PopService
 	secret   *corev1.Secret // nil if there is none
+	owned    *corev1ac.SecretApplyConfiguration
 	contents directory.Contents
-	changed  bool
+	before   directory.Contents // what stands in the Secret
+	floor    int64              // revision that the Secret says its contents have
+	defaults string             // which mailboxDefaults it has; see resources.FormatDefaults
 }
 
 // credentialsOf gives the credentials of a Mailbox as they stand in the bucket.
@@ -53,39 +58,93 @@ func (b *bucket) find(address string) *directory.Record {
 
 // compile replaces the contents by what the entries ask for. An entry that cannot be served is left out.
 func (b *bucket) compile(entries []entry) {
+	b.before = b.contents
+	b.records(entries)
 	var wanted []directory.Record
 	for i := range entries {
-		e := &entries[i]
-		if e.claims.refused.Reason != "" {
-			continue
+		if entries[i].claims.refused.Reason == "" {
+			wanted = append(wanted, entries[i].record)
 		}
-		record, err := e.record(b.service.Spec.MailboxDefaults.Quota)
-		if err != nil {
-			e.claims.refused = Problem{ReasonInvalidQuota, err.Error()}
-			continue
-		}
-		if err := b.check(record); err != nil {
-			e.claims.refused = Problem{ReasonInvalidMailbox, fmt.Sprintf("no server would take it: %v", err)}
-			continue
-		}
-		wanted = append(wanted, record)
 	}
 	revision := max(time.Now().UnixMilli(), b.lastRevision()+1)
 	records, changed := merge(b.contents.Records, wanted, revision)
-	b.changed = changed || b.secret == nil || b.contents.Header.Revision == 0
+	changed = b.setDefaults(revision) || changed
 	b.contents.Records = records
-	if b.changed {
+	if changed || b.secret == nil || b.contents.Header.Revision == 0 {
 		b.contents.Header = directory.Header{
 			Version: directory.Version, Bucket: directory.BucketName(b.request.Bucket), Revision: revision,
 		}
 	}
 }
 
-// check says why a record does not fit into the format, which would hold up all others of the bucket.
-func (b *bucket) check(record directory.Record) error {
-	header := directory.Header{Version: directory.Version, Bucket: directory.BucketName(b.request.Bucket), Revision: 1}
-	_, err := directory.Encode(header, []directory.Record{record})
-	return err
+// setDefaults notes which mailboxDefaults the bucket has, and since which revision. It tells whether they are others than
+// before.
+func (b *bucket) setDefaults(revision int64) bool {
+	var has string
+	if b.secret != nil {
+		has = b.secret.Annotations[names.AnnotationDefaults]
+	}
+	wanted := resources.DefaultsHash(b.service.Spec.MailboxDefaults)
+	if hash, _ := resources.ParseDefaults(has); hash == wanted {
+		b.defaults = has
+		return false
+	}
+	b.defaults = resources.FormatDefaults(wanted, revision)
+	return true
+}
+
+// records makes the entries' records, and refuses those of which none can be made.
+func (b *bucket) records(entries []entry) {
+	var made []*entry
+	for i := range entries {
+		e := &entries[i]
+		if e.claims.refused.Reason != "" {
+			continue
+		}
+		var err error
+		if e.record, err = e.newRecord(b.service.Spec.MailboxDefaults.Quota); err != nil {
+			e.claims.refused = Problem{ReasonInvalidQuota, err.Error()}
+			continue
+		}
+		if e.size, err = b.size(e.record); err != nil {
+			e.claims.refused = Problem{ReasonInvalidMailbox, fmt.Sprintf("no server would take it: %v", err)}
+			continue
+		}
+		made = append(made, e)
+	}
+	b.fit(made)
+}
+
+// fit refuses what a Secret does not hold: the newest, and none that the bucket has already.
+func (b *bucket) fit(entries []*entry) {
+	left := maxBucket
+	slices.SortFunc(entries, func(x, y *entry) int {
+		isNew := func(e *entry) int {
+			if b.find(e.record.Address) == nil {
+				return 1
+			}
+			return 0
+		}
+		return cmp.Or(isNew(x)-isNew(y), byAge(x.mailbox, y.mailbox))
+	})
+	for _, e := range entries {
+		if e.size > left {
+			e.claims.refused = Problem{ReasonDirectoryFull, fmt.Sprintf("bucket %q of the directory has no room for it: "+
+				"move Mailboxes to another PopService", directory.BucketName(b.request.Bucket))}
+			continue
+		}
+		left -= e.size
+	}
+}
+
+// size gives at most how many octets a record takes, and says why it does not fit into the format, which would hold
+// up all others of the bucket.
+func (b *bucket) size(record directory.Record) (int, error) {
+	record.Since = math.MaxInt64
+	header := directory.Header{Version: directory.Version, Bucket: directory.BucketName(b.request.Bucket), Revision: math.MaxInt64}
+	text, err := directory.Encode(header, []directory.Record{record})
+	_, line, _ := bytes.Cut(text, []byte("\n"))
+	return len(line), err
 }
 
 // lastRevision is the highest revision known, also of a bucket whose contents cannot be read.
@@ -94,24 +153,20 @@ func (b *bucket) lastRevision() int64 {
 		return 0
 	}
 	told, _ := strconv.ParseInt(b.secret.Annotations[names.AnnotationRevision], 10, 64)
-	return max(told, b.contents.Header.Revision)
+	return max(told, b.floor)
 }
 
 // write writes the bucket's Secret if it differs from what there is.
 func (r *Reconciler) write(ctx context.Context, b *bucket) error {
-	text, err := b.text()
+	text, err := directory.Encode(b.contents.Header, b.contents.Records)
 	if err != nil {
 		return err
 	}
-	intent := resources.Bucket(resources.Input{Service: b.service}, b.request.Bucket, directory.BucketFile(b.request.Bucket),
-		strconv.FormatInt(b.contents.Header.Revision, 10), text)
-	owned, err := b.owned()
-	if err != nil {
-		return err
-	}
+	intent := resources.Bucket(resources.Input{Service: b.service}, resources.BucketFile{
+		Bucket: b.request.Bucket, Text: text, Revision: b.contents.Header.Revision, Defaults: b.defaults})
 	id := apply.Identity{GVK: corev1.SchemeGroupVersion.WithKind("Secret"), Namespace: b.request.Namespace,
-		Name: names.Bucket(b.request.Name, b.request.Bucket), Service: b.request.Name}
-	written, err := r.Applier.Apply(ctx, id, intent, b.secret, owned)
+		Name: names.Bucket(b.request.Name, b.request.Bucket), Service: b.request.Name, ServiceUID: b.service.UID}
+	written, err := r.Applier.Apply(ctx, id, intent, b.secret, b.owned)
 	if written {
 		r.noteWritten(b.request)
 		log.FromContext(ctx).V(1).Info("bucket written", "bucket", b.contents.Header.Bucket,
@@ -120,21 +175,45 @@ func (r *Reconciler) write(ctx context.Context, b *bucket) error {
 	return err
 }
 
-// text gives the bucket's file.
-func (b *bucket) text() ([]byte, error) {
-	text, err := directory.Encode(b.contents.Header, b.contents.Records)
-	if err == nil && len(text) > maxBucket {
-		err = fmt.Errorf("bucket %s has %d octets: %w", b.contents.Header.Bucket, len(text), errFull)
+// keep puts back the contents that stand in the Secret, after a write that failed. The Mailboxes which it was about are told.
+func (b *bucket) keep(entries []entry, err error) {
+	revision := b.contents.Header.Revision
+	for i := range entries {
+		e := &entries[i]
+		if record := b.find(string(e.mailbox.Spec.Address)); record != nil && record.Since == revision && !e.isRefused() {
+			e.unwritten = problemOf(err)
+		}
 	}
-	return text, err
+	b.contents = b.before
 }
 
-// owned gives what of the Secret the operator has written.
-func (b *bucket) owned() (*corev1ac.SecretApplyConfiguration, error) {
-	if b.secret == nil {
-		return nil, nil
+// problemOf says in a condition's words why a bucket could not be written.
+func problemOf(err error) Problem {
+	switch {
+	case err == nil:
+		return Problem{}
+	case errors.As(err, new(*apply.ForeignError)):
+		return Problem{ReasonObjectExists, err.Error()}
+	case apierrors.IsInvalid(err), apierrors.IsForbidden(err), apierrors.IsBadRequest(err):
+		return Problem{ReasonRefused, err.Error()}
 	}
-	return corev1ac.ExtractSecret(b.secret, names.FieldOwner)
+	return Problem{ReasonApplyFailed, fmt.Sprintf("%v; trying again", err)}
+}
+
+// noteStart notes the time of the first pass.
+func (r *Reconciler) noteStart() {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	if r.started.IsZero() {
+		r.started = time.Now()
+	}
+}
+
+// startedAt is the time of the first pass.
+func (r *Reconciler) startedAt() time.Time {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.started
 }
 
 func (r *Reconciler) noteWritten(request Request) {

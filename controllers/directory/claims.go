@@ -1,6 +1,7 @@
 package directory
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"slices"
@@ -23,6 +24,9 @@ const (
 	ReasonInvalidQuota    = "InvalidQuota"
 	ReasonInvalidMailbox  = "InvalidMailbox"
 	ReasonDirectoryFull   = "DirectoryFull"
+	ReasonObjectExists    = "ObjectExists"
+	ReasonRefused         = "RefusedByAPIServer"
+	ReasonApplyFailed     = "ApplyFailed"
 )
 
 // claims are the addresses that a Mailbox gets.
@@ -47,19 +51,41 @@ func (r *Reconciler) claim(ctx context.Context, m *v1alpha1.Mailbox) (claims, er
 
 // strongest gives the Mailbox that has the best claim to an address, which may be the given one itself.
 func (r *Reconciler) strongest(ctx context.Context, m *v1alpha1.Mailbox, address string) (*v1alpha1.Mailbox, error) {
+	all, err := r.claimants(ctx, m, address)
+	if err != nil {
+		return nil, err
+	}
+	best := m
+	for i := range all {
+		rival := &all[i]
+		if !stronger(rival, best, address) {
+			continue
+		}
+		if isServed, err := r.hasOwnAddress(ctx, rival); err != nil {
+			return nil, err
+		} else if isServed {
+			best = rival
+		}
+	}
+	return best, nil
+}
+
+// claimants are the Mailboxes of the same PopService that claim an address. They are the cache's own: not to be changed.
+func (r *Reconciler) claimants(ctx context.Context, m *v1alpha1.Mailbox, address string) ([]v1alpha1.Mailbox, error) {
 	var all v1alpha1.MailboxList
-	err := r.List(ctx, &all, client.InNamespace(m.Namespace),
+	err := r.List(ctx, &all, client.InNamespace(m.Namespace), client.UnsafeDisableDeepCopy,
 		client.MatchingFields{index.MailName: index.MailNameKey(m.Spec.ServiceRef.Name, address)})
 	if err != nil {
 		return nil, fmt.Errorf("find mailboxes with address %s: %w", address, err)
 	}
-	best := m
-	for i := range all.Items {
-		if all.Items[i].DeletionTimestamp == nil && stronger(&all.Items[i], best, address) {
-			best = &all.Items[i]
-		}
-	}
-	return best, nil
+	return slices.DeleteFunc(all.Items, func(m v1alpha1.Mailbox) bool { return m.DeletionTimestamp != nil }), nil
+}
+
+// hasOwnAddress tells whether a Mailbox gets its own address. One that does not is not served, and gets no alias either.
+func (r *Reconciler) hasOwnAddress(ctx context.Context, m *v1alpha1.Mailbox) (bool, error) {
+	address := string(m.Spec.Address)
+	rivals, err := r.claimants(ctx, m, address)
+	return !slices.ContainsFunc(rivals, func(rival v1alpha1.Mailbox) bool { return stronger(&rival, m, address) }), err
 }
 
 // stronger tells whether a has a better claim to an address than b: as its own address rather than as an alias, which cannot be
@@ -69,10 +95,12 @@ func stronger(a, b *v1alpha1.Mailbox, address string) bool {
 	if ownA != ownB {
 		return ownA
 	}
-	if !a.CreationTimestamp.Equal(&b.CreationTimestamp) {
-		return a.CreationTimestamp.Before(&b.CreationTimestamp)
-	}
-	return a.UID < b.UID
+	return byAge(a, b) < 0
+}
+
+// byAge puts the older Mailbox first; of two that were made within the same second, the one whose name comes first.
+func byAge(a, b *v1alpha1.Mailbox) int {
+	return cmp.Or(a.CreationTimestamp.Compare(b.CreationTimestamp.Time), cmp.Compare(a.Name, b.Name))
 }
 
 // settle says what a Mailbox gets, given who has the best claim to each address. One that loses its own address is not

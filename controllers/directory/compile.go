@@ -15,14 +15,20 @@ type entry struct {
 	mailbox     *v1alpha1.Mailbox
 	claims      claims
 	credentials resolved
+	record      directory.Record // unless it is refused
+	size        int              // of the record, in octets
+	// unwritten says why a change of the record is not in the bucket yet.
+	unwritten Problem
 }
+
+func (e *entry) isRefused() bool { return e.claims.refused.Reason != "" }
 
 // name gives the Mailbox's name.
 func (e *entry) name() types.NamespacedName { return client.ObjectKeyFromObject(e.mailbox) }
 
 // outcome says what is wrong with the Mailbox, if anything is.
 func (e *entry) outcome() Outcome {
-	return Outcome{
+	outcome := Outcome{
 		UID:         e.mailbox.UID,
 		Generation:  e.mailbox.Generation,
 		MailboxID:   directory.MailboxID(string(e.mailbox.Spec.Address)),
@@ -30,10 +36,18 @@ func (e *entry) outcome() Outcome {
 		Alias:       e.claims.alias,
 		Credentials: e.credentials.problem,
 	}
+	switch {
+	case e.isRefused():
+	case e.unwritten.Reason == ReasonApplyFailed:
+		outcome.Delayed = e.unwritten
+	case e.unwritten.Reason != "":
+		outcome.Refused = e.unwritten
+	}
+	return outcome
 }
 
-// record makes the servers' record of a Mailbox. What its quota leaves out, the PopService says.
-func (e *entry) record(defaults v1alpha1.Quota) (directory.Record, error) {
+// newRecord makes the servers' record of a Mailbox. What its quota leaves out, the PopService says.
+func (e *entry) newRecord(defaults v1alpha1.Quota) (directory.Record, error) {
 	spec := &e.mailbox.Spec
 	quota, err := quotaOf(spec.Quota.Or(defaults))
 	if err != nil {

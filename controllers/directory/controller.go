@@ -15,6 +15,7 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/types"
+	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/log"
@@ -45,15 +46,15 @@ type Reconciler struct {
 	Applier *apply.Applier
 	Fleet   *fleet.Fleet
 	Board   *Board
-	// Started is when the operator started.
-	Started time.Time
 
 	mu      sync.Mutex
+	started time.Time // of the first pass: before it, this operator may have waited to become the leader
 	written map[Request]time.Time
 }
 
 // Reconcile makes one pass.
 func (r *Reconciler) Reconcile(ctx context.Context, request Request) (reconcile.Result, error) {
+	r.noteStart()
 	var mailboxes v1alpha1.MailboxList
 	err := r.List(ctx, &mailboxes, client.InNamespace(request.Namespace),
 		client.MatchingFields{index.Bucket: index.BucketKey(request.Name, request.Bucket)})
@@ -64,8 +65,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, request Request) (reconcile.
 	err = r.Get(ctx, request.NamespacedName, &service)
 	if apierrors.IsNotFound(err) || err == nil && service.DeletionTimestamp != nil {
 		r.forgetWritten(request)
-		r.tellOrphans(ctx, request.Name, mailboxes.Items)
-		return reconcile.Result{}, nil
+		r.Board.setTrouble(request, Problem{})
+		return reconcile.Result{}, r.tellOrphans(ctx, request.Name, mailboxes.Items)
 	}
 	if err != nil {
 		return reconcile.Result{}, fmt.Errorf("read PopService: %w", err)
@@ -74,13 +75,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, request Request) (reconcile.
 }
 
 // tellOrphans tells of Mailboxes whose PopService is not there. The buckets have gone with it.
-func (r *Reconciler) tellOrphans(ctx context.Context, service string, mailboxes []v1alpha1.Mailbox) {
+func (r *Reconciler) tellOrphans(ctx context.Context, service string, mailboxes []v1alpha1.Mailbox) error {
 	for i := range mailboxes {
 		e := entry{mailbox: &mailboxes[i]}
 		e.claims.refused = Problem{ReasonServiceNotFound,
 			fmt.Sprintf("there is no PopService %q in this namespace: make it, or delete this Mailbox", service)}
 		r.tell(ctx, &e, e.outcome())
 	}
+	return ctx.Err() // then some have not been told
 }
 
 // fill makes the bucket what it is to be and tells how far it has come.
@@ -92,6 +94,7 @@ func (r *Reconciler) fill(
 		return reconcile.Result{}, err
 	}
 	if b.secret == nil && len(mailboxes) == 0 {
+		r.Board.setTrouble(request, Problem{})
 		return reconcile.Result{}, nil
 	}
 	entries, short, err := r.entries(ctx, mailboxes, b)
@@ -99,20 +102,22 @@ func (r *Reconciler) fill(
 		return reconcile.Result{}, err
 	}
 	b.compile(entries)
-	if err := r.write(ctx, b); err != nil {
-		if errors.Is(err, apply.ErrTerminating) {
-			return reconcile.Result{}, nil // the Mailboxes are about to go too
-		}
-		if errors.Is(err, errFull) || errors.As(err, new(*apply.ForeignError)) {
-			r.tellRefused(ctx, entries, err)
-		}
-		return reconcile.Result{}, err
+	unwritten := r.write(ctx, b)
+	if errors.Is(unwritten, apply.ErrTerminating) {
+		return reconcile.Result{}, nil // the Mailboxes are about to go too
+	}
+	r.Board.setTrouble(request, problemOf(unwritten))
+	if unwritten != nil {
+		b.keep(entries, unwritten)
 	}
 	result, err := r.follow(ctx, b, entries)
+	if err = errors.Join(unwritten, err); err != nil {
+		return reconcile.Result{}, err
+	}
 	if short {
 		result.RequeueAfter = time.Millisecond
 	}
-	return result, err
+	return result, nil
 }
 
 // entries finds out what each Mailbox gets. It tells whether some credentials were left for the next pass.
@@ -141,7 +146,8 @@ func (r *Reconciler) entries(ctx context.Context, mailboxes []v1alpha1.Mailbox, 
 	return entries, short, nil
 }
 
-// read reads the bucket as it stands. One that cannot be read is written anew, under a higher revision.
+// read reads the bucket as it stands. One that cannot be read, or that somebody else has written to, is made anew, under a
+// higher revision.
 func (r *Reconciler) read(ctx context.Context, request Request, service *v1alpha1.PopService) (*bucket, error) {
 	b := &bucket{request: request, service: service}
 	key := client.ObjectKey{Namespace: request.Namespace, Name: names.Bucket(request.Name, request.Bucket)}
@@ -154,9 +160,16 @@ func (r *Reconciler) read(ctx context.Context, request Request, service *v1alpha
 		return nil, fmt.Errorf("read bucket: %w", err)
 	}
 	b.secret = &secret
+	if b.owned, err = corev1ac.ExtractSecret(&secret, names.FieldOwner); err != nil {
+		return nil, fmt.Errorf("read which fields of bucket %s are the operator's: %w", key.Name, err)
+	}
 	file := directory.BucketFile(request.Bucket)
-	if b.contents, err = directory.Decode(file, secret.Data[file]); err != nil {
-		log.FromContext(ctx).Error(err, "bucket cannot be read and is written anew", "secret", key.Name)
+	if b.contents, err = directory.Decode(file, secret.Data[file]); err == nil && len(b.owned.Data[file]) == 0 {
+		err = errors.New("somebody else has written to it")
+	}
+	b.floor = b.contents.Header.Revision
+	if err != nil {
+		log.FromContext(ctx).Error(err, "bucket cannot be relied on and is written anew", "secret", key.Name)
 		b.contents = directory.Contents{}
 	}
 	return b, nil
@@ -171,13 +184,5 @@ func (r *Reconciler) tell(ctx context.Context, e *entry, outcome Outcome) {
 	case r.Board.changes <- event.TypedGenericEvent[*v1alpha1.Mailbox]{Object: e.mailbox}:
 	case <-ctx.Done():
 		r.Board.Forget(e.name()) // to be told again
-	}
-}
-
-func (r *Reconciler) tellRefused(ctx context.Context, entries []entry, err error) {
-	for i := range entries {
-		outcome := entries[i].outcome()
-		outcome.Refused = Problem{ReasonDirectoryFull, err.Error()}
-		r.tell(ctx, &entries[i], outcome)
 	}
 }

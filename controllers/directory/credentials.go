@@ -36,11 +36,12 @@ func referenceOf(c *v1alpha1.Credential) reference {
 	return reference{secret: c.VerifierSecretRef.Name, key: c.VerifierSecretRef.Key}
 }
 
-// resolver makes verifiers of credentials, reusing those that stand in the bucket as long as their Secrets stay the same.
+// resolver makes verifiers of credentials, reusing those that stand in the bucket as long as their Secrets stay the same. Where
+// the budget is used up, they stay until the next pass.
 type resolver struct {
 	metadata client.Reader
 	live     client.Reader
-	// budget is how many verifiers may be made in one pass: each takes some 30 ms of a core.
+	// budget is how many Secrets may be read in one pass: a password's verifier takes some 30 ms of a core.
 	budget int
 	// short says that the budget did not suffice for the Mailbox at hand.
 	short bool
@@ -86,7 +87,12 @@ func (r *resolver) one(
 		return old, Problem{}, nil
 	}
 	var secret corev1.Secret
+	if err == nil && r.budget == 0 {
+		r.short = true
+		return old, Problem{}, nil
+	}
 	if err == nil {
+		r.budget--
 		err = r.live.Get(ctx, key, &secret)
 	}
 	switch {
@@ -96,7 +102,7 @@ func (r *resolver) one(
 	case err != nil:
 		return directory.Credential{}, Problem{}, fmt.Errorf("read Secret %s of credential %q: %w", ref.secret, c.Name, err)
 	}
-	credential, problem := r.verifier(&secret, ref, c.Name, old)
+	credential, problem := verifierOf(&secret, ref, c.Name, old)
 	return credential, problem, nil
 }
 
@@ -112,8 +118,8 @@ func (ref reference) what() string {
 	return "verifier"
 }
 
-// verifier makes the verifier that a Secret asks for.
-func (r *resolver) verifier(
+// verifierOf makes the verifier that a Secret asks for.
+func verifierOf(
 	secret *corev1.Secret, ref reference, name string, old directory.Credential,
 ) (directory.Credential, Problem) {
 	made := directory.Credential{Name: name, Source: source(secret, ref)}
@@ -128,7 +134,7 @@ func (r *resolver) verifier(
 		return directory.Credential{}, Problem{ReasonInvalidPassword, fmt.Sprintf(
 			"the password in Secret %q has a line end or a NUL within, which no client can send", secret.Name)}
 	case ref.isPassword:
-		return r.derive(made, value, old), Problem{}
+		return derive(made, value, old), Problem{}
 	}
 	if _, err := verifier.Parse(string(value)); err != nil {
 		return directory.Credential{}, Problem{ReasonInvalidVerifier, fmt.Sprintf(
@@ -138,14 +144,8 @@ func (r *resolver) verifier(
 	return made, Problem{}
 }
 
-// derive makes a verifier of a password, unless the old one is of the same password. Where the budget is used up, the old
-// one stays until the next pass.
-func (r *resolver) derive(made directory.Credential, password []byte, old directory.Credential) directory.Credential {
-	if r.budget == 0 {
-		r.short = true
-		return old
-	}
-	r.budget--
+// derive makes a verifier of a password, unless the old one is of the same password.
+func derive(made directory.Credential, password []byte, old directory.Credential) directory.Credential {
 	if v, err := verifier.Parse(old.Verifier); err == nil && v.Matches(password) {
 		made.Verifier = old.Verifier
 		return made

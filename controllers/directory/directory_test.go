@@ -9,7 +9,10 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
+	"k8s.io/apimachinery/pkg/runtime"
+	"k8s.io/apimachinery/pkg/runtime/schema"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/apimachinery/pkg/util/intstr"
 	clientgoscheme "k8s.io/client-go/kubernetes/scheme"
@@ -18,6 +21,9 @@ import (
 
 	"github.com/popservice/popservice/api/v1alpha1"
 	"github.com/popservice/popservice/controllers/internal/fleet"
+	"github.com/popservice/popservice/controllers/internal/index"
+	"github.com/popservice/popservice/controllers/internal/names"
+	"github.com/popservice/popservice/controllers/popservice/resources"
 	"github.com/popservice/popservice/pop3server/control"
 	"github.com/popservice/popservice/pop3server/directory"
 	"github.com/popservice/popservice/pop3server/directory/verifier"
@@ -46,7 +52,7 @@ func TestWhoHasTheBetterClaim(t *testing.T) {
 		{"an alias against an own address", old, young, "young@example.com", false},
 		{"the older one's alias", old, young, "both@example.com", true},
 		{"the younger one's alias", young, old, "both@example.com", false},
-		{"of one age, by UID", old, twin, "both@example.com", true},
+		{"of one age, by name", old, twin, "both@example.com", true},
 		{"against itself", old, old, "both@example.com", false},
 	} {
 		if got := stronger(test.a, test.b, test.address); got != test.want {
@@ -76,7 +82,7 @@ func TestRecord(t *testing.T) {
 	m.Spec.State = v1alpha1.MailboxDisabled
 	m.Spec.Quota.IssueWarning = new(intstr.FromString("1Ki"))
 	e := entry{mailbox: m}
-	record, err := e.record(v1alpha1.Quota{ProhibitReceive: new(intstr.FromString("1Mi")),
+	record, err := e.newRecord(v1alpha1.Quota{ProhibitReceive: new(intstr.FromString("1Mi")),
 		IssueWarning: new(intstr.FromString("2Ki"))})
 	want := directory.Quota{IssueWarning: 1 << 10, ProhibitReceive: 1 << 20}
 	if err != nil || record.Quota != want || record.State != directory.Disabled || record.Owner != "mail/alice" ||
@@ -209,24 +215,137 @@ func TestCredentialProblems(t *testing.T) {
 	}
 }
 
-// A Secret takes no more than 1 MiB; the API server's refusal would not say what to do.
-func TestBucketThatIsTooLarge(t *testing.T) {
-	b := &bucket{contents: directory.Contents{Header: directory.Header{Version: directory.Version, Bucket: "00", Revision: 1}}}
-	hint := strings.Repeat("x", 4000)
-	for i := 0; len(b.contents.Records) < 300; i++ {
-		address := fmt.Sprintf("user-%d@example.com", i)
-		id := directory.MailboxID(address)
-		if directory.Bucket(id) == 0 {
-			b.contents.Records = append(b.contents.Records, directory.Record{ID: id, Address: address, Owner: "mail/a",
-				State: directory.Enabled, Credentials: []directory.Credential{{Name: "p", Verifier: "v", Source: hint}}})
+// inBucketZero makes so many Mailboxes whose records are in the first bucket, each older than the next.
+func inBucketZero(count int) []*v1alpha1.Mailbox {
+	var all []*v1alpha1.Mailbox
+	for i := 0; len(all) < count; i++ {
+		if m := box(fmt.Sprintf("user-%d", i), 1000-len(all)); index.BucketOf(m.Spec.Address) == 0 {
+			all = append(all, m)
 		}
 	}
-	if _, err := b.text(); !errors.Is(err, errFull) {
-		t.Errorf("error is %v, want %v", err, errFull)
+	return all
+}
+
+// entriesOf makes entries whose records take some 4,000 octets, so that 250 of them fill a bucket.
+func entriesOf(mailboxes []*v1alpha1.Mailbox) []entry {
+	var all []entry
+	for _, m := range mailboxes {
+		e := entry{mailbox: m}
+		e.credentials.usable = []directory.Credential{{Name: "p", Verifier: "v", Source: strings.Repeat("x", 4000)}}
+		all = append(all, e)
 	}
-	b.contents.Records = b.contents.Records[:200]
-	if _, err := b.text(); err != nil {
-		t.Errorf("a bucket that fits: %v", err)
+	return all
+}
+
+func refusedIn(entries []entry) int {
+	count := 0
+	for i := range entries {
+		if entries[i].claims.refused.Reason == ReasonDirectoryFull {
+			count++
+		}
+	}
+	return count
+}
+
+// A Secret takes no more than 1 MiB. What was there is served on and can be changed; the newest is told that there is no room.
+func TestFullBucket(t *testing.T) {
+	b := &bucket{service: &v1alpha1.PopService{}}
+	mailboxes := inBucketZero(300)
+	young := mailboxes[200:]
+	entries := entriesOf(young) // the younger ones come first
+	if b.compile(entries); refusedIn(entries) != 0 || len(b.contents.Records) != 100 {
+		t.Fatalf("%d of 100 are refused, %d are in the bucket", refusedIn(entries), len(b.contents.Records))
+	}
+	entries = entriesOf(mailboxes)
+	b.compile(entries)
+	kept := len(b.contents.Records)
+	text, err := directory.Encode(b.contents.Header, b.contents.Records)
+	if err != nil || len(text) > 1<<20 || kept < 240 || kept+refusedIn(entries) != 300 {
+		t.Errorf("%d records of %d octets, %d refused (%v)", kept, len(text), refusedIn(entries), err)
+	}
+	for i, e := range entries {
+		if isRefused := e.isRefused(); isRefused != (i >= kept-100 && i < 200) {
+			t.Errorf("Mailbox %d: refused %t; those that were there come first, and then the older ones", i, isRefused)
+		}
+	}
+}
+
+// Where a bucket cannot be written, those Mailboxes are told that have changed, and the others are what they were.
+func TestUnwrittenBucket(t *testing.T) {
+	b := &bucket{service: &v1alpha1.PopService{}}
+	mailboxes := inBucketZero(2)
+	b.compile(entriesOf(mailboxes[:1]))
+	b.secret, b.floor = &corev1.Secret{}, b.contents.Header.Revision
+	entries := entriesOf(mailboxes)
+	b.compile(entries)
+	b.keep(entries, errors.New("timeout"))
+	if len(b.contents.Records) != 1 || entries[0].outcome().Delayed.Reason != "" {
+		t.Errorf("%d records stay, want one; the old Mailbox is told %+v", len(b.contents.Records), entries[0].outcome().Delayed)
+	}
+	if got := entries[1].outcome(); got.Delayed.Reason != ReasonApplyFailed || got.Refused.Reason != "" {
+		t.Errorf("after an error that may pass: %+v", got)
+	}
+	b.compile(entries)
+	b.keep(entries, apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "x", errors.New("exceeded quota")))
+	if got := entries[1].outcome(); got.Refused.Reason != ReasonRefused {
+		t.Errorf("after a refusal: %+v", got)
+	}
+}
+
+// A change of mailboxDefaults leaves its mark, also where it changes no record.
+func TestDefaultsLeaveTheirMark(t *testing.T) {
+	b := &bucket{service: &v1alpha1.PopService{}, secret: &corev1.Secret{}}
+	mark := func() (string, int64) {
+		b.compile(nil)
+		b.secret.Annotations = map[string]string{names.AnnotationDefaults: b.defaults}
+		return resources.ParseDefaults(b.defaults)
+	}
+	hash, since := mark()
+	if again, sinceAgain := mark(); again != hash || sinceAgain != since || since != b.contents.Header.Revision {
+		t.Errorf("%s since %d became %s since %d, revision is %d", hash, since, again, sinceAgain, b.contents.Header.Revision)
+	}
+	b.floor = b.contents.Header.Revision
+	b.service.Spec.MailboxDefaults.Quota.IssueWarning = new(intstr.FromString("1Ki"))
+	if other, later := mark(); other == hash || later <= since || later != b.contents.Header.Revision {
+		t.Errorf("after a change it is %s since %d, revision %d", other, later, b.contents.Header.Revision)
+	}
+}
+
+// claimsIn gives the aliases that a Mailbox gets among others.
+func claimsIn(t *testing.T, m *v1alpha1.Mailbox, others ...*v1alpha1.Mailbox) claims {
+	t.Helper()
+	scheme := runtime.NewScheme()
+	if err := v1alpha1.AddToScheme(scheme); err != nil {
+		t.Fatal(err)
+	}
+	builder := fake.NewClientBuilder().WithScheme(scheme).WithObjects(m)
+	for _, o := range others {
+		builder.WithObjects(o)
+	}
+	builder.WithIndex(&v1alpha1.Mailbox{}, index.MailName, func(o client.Object) []string {
+		var keys []string
+		for _, name := range index.Names(o.(*v1alpha1.Mailbox)) {
+			keys = append(keys, index.MailNameKey("pop", name))
+		}
+		return keys
+	})
+	c, err := (&Reconciler{Client: builder.Build()}).claim(t.Context(), m)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
+}
+
+// A Mailbox that is not served holds no alias.
+func TestRefusedMailboxHoldsNoAlias(t *testing.T) {
+	owner, refused := box("owner", 10), box("refused", 5, "sales@example.com")
+	refused.Spec.Address = owner.Spec.Address
+	young := box("young", 1, "sales@example.com")
+	if got := claimsIn(t, young, refused); len(got.aliases) != 0 || got.alias.Reason != ReasonAliasConflict {
+		t.Errorf("beside an older one that is served: %+v", got)
+	}
+	if got := claimsIn(t, young, refused, owner); len(got.aliases) != 1 || got.alias.Reason != "" {
+		t.Errorf("beside an older one that is refused: %+v", got)
 	}
 }
 
@@ -236,7 +355,7 @@ func server(ready bool, revision int64) fleet.Server {
 }
 
 func TestHowFarARecordHasCome(t *testing.T) {
-	r := &Reconciler{Started: time.UnixMilli(1000)}
+	r := &Reconciler{started: time.UnixMilli(1000)}
 	mute := fleet.Server{Ready: true, Err: errors.New("no answer")}
 	for _, test := range []struct {
 		name    string

@@ -16,9 +16,11 @@ const (
 	askSoon   = 150 * time.Millisecond
 	askLater  = time.Second
 	askRarely = 10 * time.Second
+	askSeldom = time.Minute
 
-	soonLasts  = 3 * time.Second
-	laterLasts = time.Minute
+	soonLasts   = 3 * time.Second
+	laterLasts  = time.Minute
+	rarelyLasts = 10 * time.Minute
 )
 
 // follow asks the servers what they have of the bucket, pokes those that are behind, and tells what has become of each Mailbox.
@@ -45,8 +47,14 @@ func (r *Reconciler) follow(ctx context.Context, b *bucket, entries []entry) (re
 		}
 		r.tell(ctx, &entries[i], outcome)
 	}
+	if err := ctx.Err(); err != nil { // then some Mailboxes have not been told
+		return reconcile.Result{}, err
+	}
 	if asked && loaded >= revision {
 		return reconcile.Result{}, nil
+	}
+	if started := r.startedAt(); written.Before(started) {
+		written = started
 	}
 	return reconcile.Result{RequeueAfter: interval(time.Since(written))}, nil
 }
@@ -58,7 +66,7 @@ func (r *Reconciler) reach(since, loaded int64, asked bool) Reach {
 		return Loaded
 	case asked:
 		return Pending
-	case since < r.Started.UnixMilli():
+	case since < r.startedAt().UnixMilli():
 		return Unknown
 	}
 	return Unserved
@@ -96,6 +104,8 @@ func interval(since time.Duration) time.Duration {
 		return askSoon
 	case since < laterLasts:
 		return askLater
+	case since < rarelyLasts:
+		return askRarely
 	}
-	return askRarely
+	return askSeldom
 }

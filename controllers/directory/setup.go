@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"slices"
 	"strconv"
 	"time"
 
@@ -18,6 +19,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 
 	"github.com/popservice/popservice/api/v1alpha1"
+	"github.com/popservice/popservice/controllers/internal/backoff"
 	"github.com/popservice/popservice/controllers/internal/index"
 	"github.com/popservice/popservice/controllers/internal/names"
 	"github.com/popservice/popservice/pop3server/directory"
@@ -44,6 +46,7 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		WithOptions(controller.TypedOptions[Request]{
 			MaxConcurrentReconciles: workers,
 			ReconciliationTimeout:   reconcileTimeout,
+			RateLimiter:             backoff.Limiter[Request](),
 			LogConstructor:          r.logger(mgr.GetLogger()),
 		}).
 		Complete(r)
@@ -111,21 +114,35 @@ func readiness(object client.Object) corev1.ConditionStatus {
 	return corev1.ConditionUnknown
 }
 
-// bucketsOfMailbox gives a Mailbox's bucket and those of the Mailboxes that claim one of its addresses.
+// bucketsOfMailbox gives a Mailbox's bucket and those of its rivals, and of theirs: a rival that gets its own address back
+// takes aliases away from others.
 func (r *Reconciler) bucketsOfMailbox(ctx context.Context, object client.Object) []Request {
 	m := object.(*v1alpha1.Mailbox)
 	requests := []Request{requestFor(m)}
-	for _, name := range index.Names(m) {
-		requests = append(requests, r.requests(ctx, m.Namespace,
-			client.MatchingFields{index.MailName: index.MailNameKey(m.Spec.ServiceRef.Name, name)})...)
+	for _, rival := range r.rivals(ctx, m) {
+		requests = append(requests, requestFor(&rival))
+		for _, second := range r.rivals(ctx, &rival) {
+			requests = append(requests, requestFor(&second))
+		}
 	}
 	return requests
+}
+
+// rivals gives the other Mailboxes that claim an address of this one; none if the cache is not there yet, for each Mailbox
+// comes by itself then.
+func (r *Reconciler) rivals(ctx context.Context, m *v1alpha1.Mailbox) []v1alpha1.Mailbox {
+	var rivals []v1alpha1.Mailbox
+	for _, name := range index.Names(m) {
+		claimants, _ := r.claimants(ctx, m, name)
+		rivals = append(rivals, slices.DeleteFunc(claimants, func(c v1alpha1.Mailbox) bool { return c.UID == m.UID })...)
+	}
+	return rivals
 }
 
 // requests gives the buckets of all Mailboxes that match.
 func (r *Reconciler) requests(ctx context.Context, namespace string, match client.ListOption) []Request {
 	var mailboxes v1alpha1.MailboxList
-	if err := r.List(ctx, &mailboxes, client.InNamespace(namespace), match); err != nil {
+	if err := r.List(ctx, &mailboxes, client.InNamespace(namespace), match, client.UnsafeDisableDeepCopy); err != nil {
 		return nil // the cache is not there yet; each Mailbox comes by itself then
 	}
 	var requests []Request

@@ -269,14 +269,17 @@ func message(conditions []metav1.Condition, kind string) string {
 	return ""
 }
 
-// pod gives the one pod that there is.
+// pod gives the one pod that there is; one that belonged to a PopService which was deleted may take a moment to go.
 func (w *world) pod() *corev1.Pod {
 	w.Helper()
 	var pods corev1.PodList
-	w.must(kube.List(w.ctx, &pods, client.InNamespace(w.namespace), client.MatchingLabels(names.SelectorLabels("pop"))))
-	if len(pods.Items) != 1 {
-		w.Fatalf("%d pods, want one", len(pods.Items))
-	}
+	w.await("one pod", func() string {
+		w.must(kube.List(w.ctx, &pods, client.InNamespace(w.namespace), client.MatchingLabels(names.SelectorLabels("pop"))))
+		if len(pods.Items) != 1 {
+			return fmt.Sprintf("%d pods", len(pods.Items))
+		}
+		return ""
+	})
 	return &pods.Items[0]
 }
 

@@ -63,7 +63,7 @@ func ornate(s *v1alpha1.PopServiceSpec) {
 		LoadBalancerClass: new("example.com/lb"), LoadBalancerSourceRanges: []string{"192.0.2.0/24", "198.51.100.0/24"},
 		Annotations: map[string]string{"example.com/lb": "x"}}
 	s.Pod = v1alpha1.PodTemplate{
-		Resources: corev1.ResourceRequirements{
+		Resources: v1alpha1.Resources{
 			Requests: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("0.05"),
 				corev1.ResourceMemory: resource.MustParse("0.1234Gi")},
 			Limits: corev1.ResourceList{corev1.ResourceCPU: resource.MustParse("1000m"),
@@ -199,8 +199,10 @@ func TestListenersChangeThePods(t *testing.T) {
 	pod := w.pod().UID
 	w.patch(&v1alpha1.PopService{}, "pop", fields{"spec": fields{"listeners": []fields{
 		{"name": "pop3s", "port": 995, "security": "ImplicitTLS"}, {"name": "plain", "port": 1110, "security": "Plaintext"}}}})
-	w.awaitOtherPod(pod)
 	w.awaitReady("pop")
+	if w.pod().UID == pod {
+		t.Error("the PopService is ready for a generation that its pod has never seen")
+	}
 	w.dial()
 }
 
@@ -265,6 +267,68 @@ func TestClaimGoesWhereAsked(t *testing.T) {
 	w.running(func(s *v1alpha1.PopServiceSpec) { s.Storage.OnDelete = v1alpha1.Delete })
 	w.must(kube.Delete(w.ctx, &v1alpha1.PopService{ObjectMeta: metav1.ObjectMeta{Name: "pop", Namespace: w.namespace}}))
 	w.awaitGone("pop-maildrops", &corev1.PersistentVolumeClaim{})
+}
+
+// The last word counts: what onDelete says when the PopService is deleted.
+func TestChangeOfMindKeepsTheMail(t *testing.T) {
+	w := newWorld(t)
+	w.running(func(s *v1alpha1.PopServiceSpec) { s.Storage.OnDelete = v1alpha1.Delete })
+	var claim corev1.PersistentVolumeClaim
+	if w.get("pop-maildrops", &claim); len(claim.OwnerReferences) > 0 {
+		t.Errorf("the claim has an owner, with which it would go whatever is said later: %+v", claim.OwnerReferences)
+	}
+	w.patch(&v1alpha1.PopService{}, "pop", fields{"spec": fields{"storage": fields{"onDelete": "Retain"}}})
+	w.must(kube.Delete(w.ctx, &v1alpha1.PopService{ObjectMeta: metav1.ObjectMeta{Name: "pop", Namespace: w.namespace}}))
+	w.awaitGone("pop", &v1alpha1.PopService{})
+	w.awaitGone("pop-config", &corev1.ConfigMap{}) // the garbage collector has been at work
+	if w.get("pop-maildrops", &claim); claim.DeletionTimestamp != nil || len(claim.OwnerReferences) > 0 {
+		t.Errorf("the claim goes: %+v", claim.ObjectMeta)
+	}
+}
+
+// A size that the class does not allow is told, can be taken back, and does not hold up a deletion.
+func TestRefusedGrowth(t *testing.T) {
+	w := newWorld(t)
+	w.running(func(s *v1alpha1.PopServiceSpec) { s.Storage.OnDelete = v1alpha1.Delete })
+	size := func(size string) {
+		w.patch(&v1alpha1.PopService{}, "pop", fields{"spec": fields{"storage": fields{"volume": fields{"size": size}}}})
+	}
+	size("20Gi")
+	w.awaitService("pop", metav1.ConditionFalse, "ClaimRefused")
+	size("5Gi")
+	w.awaitReady("pop")
+	var s v1alpha1.PopService
+	w.get("pop", &s)
+	if text := message(s.Status.Conditions, v1alpha1.ConditionStorageReady); !strings.Contains(text, "cannot shrink") {
+		t.Errorf("that the claim stays as it is is not told: %s", text)
+	}
+	size("20Gi")
+	w.awaitService("pop", metav1.ConditionFalse, "ClaimRefused")
+	w.must(kube.Delete(w.ctx, &v1alpha1.PopService{ObjectMeta: metav1.ObjectMeta{Name: "pop", Namespace: w.namespace}}))
+	w.awaitGone("pop-maildrops", &corev1.PersistentVolumeClaim{})
+}
+
+// What is ours stays ours when some other tool has taken its labels.
+func TestLabelsThatAreTakenAwayComeBack(t *testing.T) {
+	w := newWorld(t)
+	w.running()
+	gone := fields{"metadata": fields{"labels": fields{"app.kubernetes.io/managed-by": "Helm", "popservice.io/service": nil}}}
+	for name, object := range map[string]client.Object{"pop-config": &corev1.ConfigMap{}, "pop-lmtp": &corev1.Service{},
+		"pop-certificates": &corev1.Secret{}} {
+		w.patch(object, name, gone)
+	}
+	w.patch(&v1alpha1.PopService{}, "pop", fields{"spec": fields{"banner": "Anew."}}) // no watch tells of what has no label
+	w.await("the labels", func() string {
+		for name, object := range map[string]client.Object{"pop-config": &corev1.ConfigMap{}, "pop-lmtp": &corev1.Service{},
+			"pop-certificates": &corev1.Secret{}} {
+			w.get(name, object)
+			if object.GetLabels()["popservice.io/service"] != "pop" {
+				return fmt.Sprintf("%s has %v", name, object.GetLabels())
+			}
+		}
+		return ""
+	})
+	w.awaitReady("pop")
 }
 
 // What is there already and is not ours stays as it is.

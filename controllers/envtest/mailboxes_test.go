@@ -8,13 +8,16 @@ import (
 	"testing"
 	"time"
 
+	appsv1 "k8s.io/api/apps/v1"
 	corev1 "k8s.io/api/core/v1"
+	apierrors "k8s.io/apimachinery/pkg/api/errors"
 	"k8s.io/apimachinery/pkg/api/meta"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/popservice/popservice/api/v1alpha1"
 	"github.com/popservice/popservice/controllers/internal/index"
+	"github.com/popservice/popservice/controllers/internal/names"
 	"github.com/popservice/popservice/pop3server/directory/verifier"
 )
 
@@ -262,4 +265,111 @@ func TestManyMailboxes(t *testing.T) {
 	if buckets > many || statuses > 3*many {
 		t.Errorf("%d Mailboxes took %d writes of buckets and %d of statuses", many, buckets, statuses)
 	}
+}
+
+// bucketOf names the Secret in which NAME@example.com stands.
+func bucketOf(name string) string {
+	return names.Bucket("pop", index.BucketOf(v1alpha1.Address(name+"@example.com")))
+}
+
+// No server starts before every Mailbox that was there before has been written down: senders would be told that there is no
+// such mailbox. What is in the way is told.
+func TestNoServerBeforeItsDirectory(t *testing.T) {
+	w := newWorld(t)
+	foreign := &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: bucketOf("alice")}}
+	w.create(foreign, certificate(t), password("alice", "one"), password("bob", "one"))
+	w.create(mailbox("alice"), mailbox("bob"), service())
+	w.awaitMailbox("alice", metav1.ConditionFalse, "ObjectExists")
+	w.awaitService("pop", metav1.ConditionFalse, "ObjectExists")
+	w.awaitMailbox("bob", metav1.ConditionFalse, "NoServerReady")
+	if err := kube.Get(w.ctx, w.key("pop-pop3d"), &appsv1.Deployment{}); !apierrors.IsNotFound(err) {
+		t.Errorf("there is a Deployment (%v)", err)
+	}
+	w.must(kube.Delete(w.ctx, foreign))
+	w.awaitReady("pop")
+	w.awaitMailbox("alice", metav1.ConditionTrue, "Serving")
+}
+
+// A bucket that the API server refuses holds up its own changes and nothing else, is told, and heals.
+func TestBucketThatCannotBeWritten(t *testing.T) {
+	w := newWorld(t)
+	w.running()
+	w.patch(&corev1.Secret{}, bucketOf("alice"), fields{"immutable": true})
+	w.patch(&corev1.Secret{}, "alice", fields{"stringData": fields{"password": "two"}})
+	w.awaitMailbox("alice", metav1.ConditionFalse, "RefusedByAPIServer")
+	w.await("DirectorySynced False", func() string {
+		var s v1alpha1.PopService
+		w.get("pop", &s)
+		return mismatchOf(s.Status.Conditions, v1alpha1.ConditionDirectorySynced, metav1.ConditionFalse, "RefusedByAPIServer")
+	})
+	w.awaitReady("pop") // the others are served
+	w.awaitMailbox("bob", metav1.ConditionTrue, "Serving")
+	w.awaitLogin("alice@example.com", "one", true)
+	w.must(kube.Delete(w.ctx, &corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: bucketOf("alice"), Namespace: w.namespace}}))
+	w.awaitMailbox("alice", metav1.ConditionTrue, "Serving")
+	w.awaitLogin("alice@example.com", "two", true)
+}
+
+func mismatchOf(all []metav1.Condition, kind string, status metav1.ConditionStatus, reason string) string {
+	if c := meta.FindStatusCondition(all, kind); c == nil || c.Status != status || c.Reason != reason {
+		return describe(all)
+	}
+	return ""
+}
+
+// Somebody who may write Secrets and gives a mailbox a verifier of his own finds it gone.
+func TestForgedVerifierIsPutBack(t *testing.T) {
+	w := newWorld(t)
+	w.running()
+	var bucket corev1.Secret
+	w.get(bucketOf("alice"), &bucket)
+	data := fields{}
+	for file, text := range bucket.Data {
+		data[file] = []byte(strings.ReplaceAll(string(text), w.verifiers().alice, verifier.Derive([]byte("forged"))))
+	}
+	w.patch(&corev1.Secret{}, bucket.Name, fields{"data": data})
+	w.await("the bucket as it was", func() string {
+		var now corev1.Secret
+		w.get(bucket.Name, &now)
+		if now.Annotations["popservice.io/revision"] == bucket.Annotations["popservice.io/revision"] {
+			return "it is not written anew"
+		}
+		return ""
+	})
+	w.awaitMailbox("alice", metav1.ConditionTrue, "Serving")
+	w.awaitLogin("alice@example.com", "one", true)
+	w.awaitLogin("alice@example.com", "forged", false)
+}
+
+// A PopService is not ready for new mailboxDefaults before the servers have them.
+func TestDefaultsReachTheServers(t *testing.T) {
+	w := newWorld(t)
+	w.running()
+	held.Store(w.namespace, true)
+	defer held.Delete(w.namespace)
+	w.patch(&v1alpha1.PopService{}, "pop", fields{"spec": fields{"mailboxDefaults": fields{"quota": fields{
+		"prohibitReceive": "1Mi"}}}})
+	w.awaitService("pop", metav1.ConditionFalse, "Syncing")
+	time.Sleep(3 * time.Second) // in which it must not become ready
+	w.awaitService("pop", metav1.ConditionFalse, "Syncing")
+	held.Delete(w.namespace)
+	w.awaitReady("pop")
+}
+
+// An address that comes back to its Mailbox brings the aliases back too, from whoever has them meanwhile.
+func TestAliasesComeBackWithTheAddress(t *testing.T) {
+	w := newWorld(t)
+	w.running()
+	with := func(name string, address v1alpha1.Address) *v1alpha1.Mailbox {
+		return mailbox(name, func(s *v1alpha1.MailboxSpec) {
+			s.Address, s.Aliases, s.Credentials = address, []v1alpha1.Address{"sales@example.com"}, nil
+		})
+	}
+	w.create(with("refused", "alice@example.com")) // its name comes after alice's
+	w.awaitMailbox("refused", metav1.ConditionFalse, "AddressConflict")
+	w.create(with("young", "young@example.com"))
+	w.awaitMailbox("young", metav1.ConditionTrue, "Serving")
+	w.must(kube.Delete(w.ctx, &v1alpha1.Mailbox{ObjectMeta: metav1.ObjectMeta{Name: "alice", Namespace: w.namespace}}))
+	w.awaitMailbox("refused", metav1.ConditionTrue, "Serving")
+	w.awaitMailbox("young", metav1.ConditionFalse, "AliasConflict")
 }

@@ -32,13 +32,15 @@ func conditionsOf(m *v1alpha1.Mailbox, outcome directory.Outcome) []metav1.Condi
 		}
 	}
 	switch {
+	case outcome.Delayed.Reason != "":
+		return append(all, reconciling(outcome.Delayed.Reason, outcome.Delayed.Message)...)
 	case outcome.Reach == directory.Loaded || outcome.Reach == directory.Unknown && wasReady(m):
 		return append(all, ready(m))
 	case outcome.Reach == directory.Pending:
 		return append(all, reconciling(reasonSyncing, "the mailbox is on its way to the servers")...)
 	}
 	return append(all, reconciling(reasonNoServerReady,
-		fmt.Sprintf("no server of PopService %q is ready: see `kubectl get pop %s`",
+		fmt.Sprintf("no server of PopService %q is ready and can be asked: see `kubectl get pop %s`",
 			m.Spec.ServiceRef.Name, m.Spec.ServiceRef.Name))...)
 }
 

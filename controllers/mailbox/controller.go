@@ -25,6 +25,7 @@ import (
 
 	"github.com/popservice/popservice/api/v1alpha1"
 	"github.com/popservice/popservice/controllers/directory"
+	"github.com/popservice/popservice/controllers/internal/backoff"
 	"github.com/popservice/popservice/controllers/internal/conditions"
 )
 
@@ -77,8 +78,9 @@ func (r *Reconciler) tell(ctx context.Context, m *v1alpha1.Mailbox, outcome dire
 	if equality.Semantic.DeepEqual(before.Status, m.Status) {
 		return nil
 	}
-	if err := r.Status().Patch(ctx, m, client.MergeFrom(before)); apierrors.IsNotFound(err) {
-		return nil // it has just gone
+	lock := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{}) // never another one of the same name
+	if err := r.Status().Patch(ctx, m, lock); apierrors.IsNotFound(err) || apierrors.IsConflict(err) {
+		return nil // it has just gone, or changed, which makes for another pass
 	} else if err != nil {
 		return fmt.Errorf("write status: %w", err)
 	}
@@ -96,7 +98,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		// Its own writes too: what was compared with a status older than the last write is compared once more.
 		For(&v1alpha1.Mailbox{}, builder.WithPredicates(predicate.ResourceVersionChangedPredicate{})).
 		WatchesRawSource(source.Channel(r.Board.Changes(), boardHandler)).
-		WithOptions(controller.Options{MaxConcurrentReconciles: workers, ReconciliationTimeout: reconcileTimeout}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers, ReconciliationTimeout: reconcileTimeout,
+			RateLimiter: backoff.Limiter[reconcile.Request]()}).
 		Complete(r)
 }
 

@@ -30,8 +30,10 @@ func (r *Reconciler) apply(ctx context.Context, s *state) error {
 		if written && c.file {
 			r.noteWritten(client.ObjectKeyFromObject(s.service))
 		}
+		s.rollsOut = s.rollsOut || written && c.id.GVK == deploymentKind
 	}
-	if s.service.Spec.NetworkPolicy.Mode == v1alpha1.NetworkPolicyNone && s.policy != nil {
+	if s.service.Spec.NetworkPolicy.Mode == v1alpha1.NetworkPolicyNone && s.policy != nil &&
+		s.identity(policyKind, s.policy.Name).Owns(s.policy) {
 		if err := r.Delete(ctx, s.policy); client.IgnoreNotFound(err) != nil {
 			s.failures["NetworkPolicy "+s.policy.Name] = fmt.Errorf("delete NetworkPolicy: %w", err)
 		}

@@ -33,7 +33,7 @@ func (s *state) available() finding {
 // isRolledOut tells whether all pods are of the Deployment's newest version, and ready.
 func (s *state) isRolledOut() bool {
 	d, wanted := s.deployment, s.input.Replicas()
-	return d != nil && d.Status.ObservedGeneration >= d.Generation &&
+	return d != nil && !s.rollsOut && d.Status.ObservedGeneration >= d.Generation &&
 		d.Status.UpdatedReplicas == wanted && d.Status.ReadyReplicas == wanted && d.Status.Replicas == wanted
 }
 
@@ -43,6 +43,10 @@ func (s *state) podTrouble() (reason, message string) {
 		if trouble := troubleOf(&s.pods[i]); trouble != "" {
 			return reasonPodFailing, fmt.Sprintf("pod %s: %s", s.pods[i].Name, trouble)
 		}
+	}
+	if s.deployment == nil && !s.isDirectoryWritten() {
+		return reasonStarting, fmt.Sprintf("%d buckets of the directory are to be written before a server starts: "+
+			"see DirectorySynced and the Mailboxes", len(s.directory.missing))
 	}
 	if len(s.pods) == 0 {
 		return reasonStarting, fmt.Sprintf("Deployment %q has no pod yet", names.Deployment(s.service.Name))

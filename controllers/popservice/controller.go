@@ -12,6 +12,7 @@ import (
 	"time"
 
 	corev1 "k8s.io/api/core/v1"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/types"
 	"k8s.io/client-go/tools/events"
 	"sigs.k8s.io/controller-runtime/pkg/client"
@@ -19,12 +20,13 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/popservice/popservice/api/v1alpha1"
+	"github.com/popservice/popservice/controllers/directory"
 	"github.com/popservice/popservice/controllers/internal/apply"
 	"github.com/popservice/popservice/controllers/internal/conditions"
 	"github.com/popservice/popservice/controllers/internal/fleet"
 )
 
-// +kubebuilder:rbac:groups=popservice.io,resources=popservices,verbs=get;list;watch
+// +kubebuilder:rbac:groups=popservice.io,resources=popservices,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=popservice.io,resources=popservices/status,verbs=patch
 // +kubebuilder:rbac:groups=popservice.io,resources=popservices/finalizers,verbs=update
 // +kubebuilder:rbac:groups=popservice.io,resources=mailboxes,verbs=get;list;watch
@@ -35,10 +37,15 @@ import (
 // +kubebuilder:rbac:groups=networking.k8s.io,resources=networkpolicies,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
-// How long until the next look at the servers, which no watch tells of.
+// How long until the next look at the servers, which no watch tells of: soon while a change is on its way, and ever later
+// where it does not come.
 const (
 	whileChanging = time.Second
+	whenSlow      = 5 * time.Second
 	whenSettled   = 30 * time.Second
+
+	changeTakes = time.Minute
+	slowTakes   = 10 * time.Minute
 	// unreachableFor is how long after a change a server is poked that cannot be asked whether it has seen it.
 	unreachableFor = 2 * time.Minute
 )
@@ -51,6 +58,8 @@ type Reconciler struct {
 	Applier  *apply.Applier
 	Fleet    *fleet.Fleet
 	Recorder events.EventRecorder
+	// Board tells which buckets of the directory cannot be written.
+	Board *directory.Board
 	// Image is the server image where a PopService names none.
 	Image string
 	// Namespace is where the operator runs.
@@ -64,9 +73,16 @@ type Reconciler struct {
 func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (reconcile.Result, error) {
 	var service v1alpha1.PopService
 	err := r.Get(ctx, request.NamespacedName, &service)
-	if err != nil || service.DeletionTimestamp != nil {
+	switch {
+	case err != nil:
 		r.forget(request.NamespacedName) // what it owns goes with it
 		return reconcile.Result{}, client.IgnoreNotFound(err)
+	case service.DeletionTimestamp != nil:
+		r.forget(request.NamespacedName)
+		return reconcile.Result{}, r.finish(ctx, request.NamespacedName)
+	}
+	if err := r.settleFinalizer(ctx, &service); err != nil {
+		return reconcile.Result{}, err
 	}
 	s, err := r.observe(ctx, &service)
 	if err != nil {
@@ -79,21 +95,41 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	if err := r.tell(ctx, s); err != nil {
 		return reconcile.Result{}, err
 	}
-	return s.result()
+	return s.result(r.lastWritten(request.NamespacedName))
 }
 
 // result says when to look again. What the API server has refused is tried again, ever later.
-func (s *state) result() (reconcile.Result, error) {
+func (s *state) result(written time.Time) (reconcile.Result, error) {
 	if err := s.retry(); err != nil {
 		return reconcile.Result{}, err
 	}
 	switch {
 	case s.isChanging():
-		return reconcile.Result{RequeueAfter: whileChanging}, nil
+		return reconcile.Result{RequeueAfter: patience(s.now.Sub(s.changingSince(written)))}, nil
 	case s.isSyncing():
 		return reconcile.Result{RequeueAfter: syncGrace}, nil
 	}
 	return reconcile.Result{RequeueAfter: whenSettled}, nil
+}
+
+// changingSince is when the change began that is on its way.
+func (s *state) changingSince(written time.Time) time.Time {
+	since := written
+	if c := meta.FindStatusCondition(s.service.Status.Conditions, v1alpha1.ConditionReconciling); c != nil &&
+		c.LastTransitionTime.After(since) {
+		since = c.LastTransitionTime.Time
+	}
+	return since
+}
+
+func patience(since time.Duration) time.Duration {
+	switch {
+	case since < changeTakes:
+		return whileChanging
+	case since < slowTakes:
+		return whenSlow
+	}
+	return whenSettled
 }
 
 // tell writes the status if it has changed, and an event where there is news.

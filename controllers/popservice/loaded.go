@@ -7,6 +7,7 @@ import (
 	"time"
 
 	"github.com/popservice/popservice/api/v1alpha1"
+	mailboxes "github.com/popservice/popservice/controllers/directory"
 	"github.com/popservice/popservice/controllers/internal/fleet"
 	"github.com/popservice/popservice/pop3server/control"
 )
@@ -107,6 +108,13 @@ const syncGrace = 5 * time.Second
 // while one has not: the Mailboxes that it is about say so themselves, and the others are served.
 func (s *state) directorySynced() finding {
 	const kind = v1alpha1.ConditionDirectorySynced
+	if s.trouble.Reason != "" {
+		f := pending(kind, s.trouble.Reason, fmt.Sprintf("bucket %q of the directory cannot be written: %s", s.troubled,
+			s.trouble.Message))
+		f.stalled = s.trouble.Reason != mailboxes.ReasonApplyFailed
+		f.blocks = s.deployment == nil // otherwise those mailboxes say it themselves, and the others are served
+		return f
+	}
 	if f, ok := s.unreachable(kind); ok {
 		return f
 	}
@@ -116,6 +124,9 @@ func (s *state) directorySynced() finding {
 		for _, bucket := range slices.Sorted(maps.Keys(refused)) {
 			return pending(kind, reasonBucketRefused, fmt.Sprintf("pod %s keeps what it has of bucket %q: %s",
 				server.Name, bucket, refused[bucket]))
+		}
+		if s.hasOtherDefaults(server.Status.Directory.Revisions) {
+			return pending(kind, reasonSyncing, fmt.Sprintf("mailboxDefaults are on their way to pod %s", server.Name))
 		}
 		if s.isBehind(server.Status.Directory.Revisions) {
 			f := pending(kind, reasonSyncing, fmt.Sprintf("changed mailboxes are on their way to pod %s", server.Name))
@@ -129,9 +140,19 @@ func (s *state) directorySynced() finding {
 	return good(kind, reasonSynced, "every server has every mailbox")
 }
 
+// hasOtherDefaults tells whether a server has a bucket that is of other mailboxDefaults than the spec's.
+func (s *state) hasOtherDefaults(loaded map[string]int64) bool {
+	for bucket := range s.directory.revisions {
+		if s.directory.outdated[bucket] || loaded[bucket] < s.directory.since[bucket] {
+			return true
+		}
+	}
+	return false
+}
+
 // isBehind tells whether a server lacks a revision that was written some time ago; a revision tells when (package directory).
 func (s *state) isBehind(loaded map[string]int64) bool {
-	for bucket, revision := range s.revisions {
+	for bucket, revision := range s.directory.revisions {
 		if loaded[bucket] < revision && s.now.Sub(time.UnixMilli(revision)) > syncGrace {
 			return true
 		}
@@ -142,7 +163,7 @@ func (s *state) isBehind(loaded map[string]int64) bool {
 // isSyncing tells whether a server that is ready lacks a revision, however new.
 func (s *state) isSyncing() bool {
 	return slices.ContainsFunc(s.ready(), func(server fleet.Server) bool {
-		for bucket, revision := range s.revisions {
+		for bucket, revision := range s.directory.revisions {
 			if server.Status == nil || server.Status.Directory.Revisions[bucket] < revision {
 				return true
 			}

@@ -16,10 +16,12 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/popservice/popservice/api/v1alpha1"
+	mailboxes "github.com/popservice/popservice/controllers/directory"
 	"github.com/popservice/popservice/controllers/internal/fleet"
 	"github.com/popservice/popservice/controllers/internal/index"
 	"github.com/popservice/popservice/controllers/internal/names"
 	"github.com/popservice/popservice/controllers/popservice/resources"
+	"github.com/popservice/popservice/pop3server/directory"
 )
 
 // state is all that one pass knows. Objects that do not exist are nil.
@@ -45,9 +47,13 @@ type state struct {
 	policy          *networkingv1.NetworkPolicy
 	pods            []corev1.Pod
 	servers         []fleet.Server
-	revisions       map[string]int64 // of the directory, by bucket
+	directory       written // as far as it has been written
+	troubled        string  // bucket that cannot be written
+	trouble         mailboxes.Problem
 	mailboxes       v1alpha1.MailboxCounts
+	foreign         map[string]bool  // names of Secrets that are there and somebody else's
 	failures        map[string]error // of apply, by the object's kind and name
+	rollsOut        bool             // the Deployment has been written in this pass
 	currentFindings []finding
 }
 
@@ -57,9 +63,11 @@ func (r *Reconciler) observe(ctx context.Context, service *v1alpha1.PopService) 
 		service:  service,
 		input:    resources.Input{Service: service, Image: r.Image, ManagerNamespace: r.Namespace},
 		now:      time.Now(),
+		foreign:  make(map[string]bool),
 		failures: make(map[string]error),
 	}
 	s.config, s.configErr = resources.NewConfig(s.input)
+	s.troubled, s.trouble = r.Board.Trouble(client.ObjectKeyFromObject(service))
 	err := errors.Join(
 		r.observeSecrets(ctx, s),
 		r.observeChildren(ctx, s),
@@ -85,10 +93,21 @@ func (r *Reconciler) observeSecrets(ctx context.Context, s *state) error {
 	}
 	name := s.service.Name
 	return errors.Join(
-		find(ctx, r.Live, s.key(names.Certificates(name)), &corev1.Secret{}, set(&s.bundle)),
-		find(ctx, r.Live, s.key(names.ControlCA(name)), &corev1.Secret{}, set(&s.controlCA)),
-		find(ctx, r.Live, s.key(names.ControlTLS(name)), &corev1.Secret{}, set(&s.controlTLS)),
+		find(ctx, r.Live, s.key(names.Certificates(name)), &corev1.Secret{}, s.setOwn(&s.bundle)),
+		find(ctx, r.Live, s.key(names.ControlCA(name)), &corev1.Secret{}, s.setOwn(&s.controlCA)),
+		find(ctx, r.Live, s.key(names.ControlTLS(name)), &corev1.Secret{}, s.setOwn(&s.controlTLS)),
 	)
+}
+
+// setOwn keeps a Secret that was made for this PopService: what is in another one is not to be believed.
+func (s *state) setOwn(field **corev1.Secret) func(*corev1.Secret) {
+	return func(secret *corev1.Secret) {
+		if !s.identity(secretKind, secret.Name).Owns(secret) {
+			s.foreign[secret.Name] = true
+			return
+		}
+		*field = secret
+	}
 }
 
 func (r *Reconciler) observeChildren(ctx context.Context, s *state) error {
@@ -104,6 +123,17 @@ func (r *Reconciler) observeChildren(ctx context.Context, s *state) error {
 	)
 }
 
+// written is what of the directory stands in Secrets.
+type written struct {
+	revisions map[string]int64 // by bucket
+	// missing are the buckets that have Mailboxes and no Secret yet.
+	missing map[string]bool
+	// outdated are the buckets that are of other mailboxDefaults than the spec's; since says for the others which revision
+	// was the first one of these.
+	outdated map[string]bool
+	since    map[string]int64
+}
+
 // observeDirectory finds which revision of each bucket there is, and how many mailboxes.
 func (r *Reconciler) observeDirectory(ctx context.Context, s *state) error {
 	var secrets metav1.PartialObjectMetadataList
@@ -113,23 +143,44 @@ func (r *Reconciler) observeDirectory(ctx context.Context, s *state) error {
 	if err != nil {
 		return fmt.Errorf("list directory: %w", err)
 	}
-	s.revisions = make(map[string]int64, len(secrets.Items))
-	for _, secret := range secrets.Items {
-		revision, _ := strconv.ParseInt(secret.Annotations[names.AnnotationRevision], 10, 64)
-		s.revisions[secret.Labels[names.LabelBucket]] = revision
-	}
+	s.directory = readWritten(secrets.Items, resources.DefaultsHash(s.service.Spec.MailboxDefaults))
 	var mailboxes v1alpha1.MailboxList
-	err = r.List(ctx, &mailboxes, client.InNamespace(s.service.Namespace), client.MatchingFields{index.Service: s.service.Name})
+	err = r.List(ctx, &mailboxes, client.InNamespace(s.service.Namespace), client.MatchingFields{index.Service: s.service.Name},
+		client.UnsafeDisableDeepCopy)
 	if err != nil {
 		return fmt.Errorf("list mailboxes: %w", err)
 	}
 	for i := range mailboxes.Items {
-		s.mailboxes.Total++
-		if meta.IsStatusConditionTrue(mailboxes.Items[i].Status.Conditions, v1alpha1.ConditionReady) {
-			s.mailboxes.Ready++
-		}
+		s.count(&mailboxes.Items[i])
 	}
 	return nil
+}
+
+func readWritten(secrets []metav1.PartialObjectMetadata, defaults string) written {
+	w := written{revisions: make(map[string]int64), missing: make(map[string]bool), outdated: make(map[string]bool),
+		since: make(map[string]int64)}
+	for _, secret := range secrets {
+		bucket := secret.Labels[names.LabelBucket]
+		w.revisions[bucket], _ = strconv.ParseInt(secret.Annotations[names.AnnotationRevision], 10, 64)
+		hash, since := resources.ParseDefaults(secret.Annotations[names.AnnotationDefaults])
+		if hash == defaults {
+			w.since[bucket] = since
+		} else {
+			w.outdated[bucket] = true
+		}
+	}
+	return w
+}
+
+func (s *state) count(m *v1alpha1.Mailbox) {
+	s.mailboxes.Total++
+	if meta.IsStatusConditionTrue(m.Status.Conditions, v1alpha1.ConditionReady) {
+		s.mailboxes.Ready++
+	}
+	bucket := directory.BucketName(index.BucketOf(m.Spec.Address))
+	if _, ok := s.directory.revisions[bucket]; !ok {
+		s.directory.missing[bucket] = true
+	}
 }
 
 func (r *Reconciler) observeServers(ctx context.Context, s *state) error {

@@ -49,7 +49,7 @@ func (s *state) plan() []child {
 		children = append(children, s.planConfig())
 	}
 	children = append(children, s.planClaim(), s.planAccount())
-	if s.configErr == nil {
+	if s.configErr == nil && (s.deployment != nil || s.isDirectoryWritten()) {
 		children = append(children, s.planDeployment())
 	}
 	children = append(children, s.planServices()...)
@@ -60,23 +60,29 @@ func (s *state) plan() []child {
 }
 
 func (s *state) planSecrets() []child {
+	name := s.service.Name
+	bundle := s.planSecret(s.bundle, names.Certificates(name), resources.Certificates(s.input, s.bundleData))
+	bundle.file = true
+	if id := s.identity(secretKind, names.ControlCA(name)); s.foreign[id.Name] {
+		return []child{bundle, {id: id, err: id.Foreign()}} // nor a certificate of a CA that cannot be kept
+	}
 	ca, err := controlpki.EnsureCA(data(s.controlCA), s.now)
 	var server map[string][]byte
 	if err == nil {
 		server, err = controlpki.EnsureServer(ca, data(s.controlTLS), s.now)
 	}
-	name := s.service.Name
 	if err != nil {
-		return []child{{id: s.identity(secretKind, names.ControlCA(name)), err: fmt.Errorf("make control certificates: %w", err)}}
+		return []child{bundle, {id: s.identity(secretKind, names.ControlCA(name)),
+			err: fmt.Errorf("make control certificates: %w", err)}}
 	}
-	children := []child{
-		s.planSecret(s.controlCA, names.ControlCA(name), resources.ControlCA(s.input, ca)),
-		s.planSecret(s.controlTLS, names.ControlTLS(name), resources.ControlTLS(s.input, server)),
-		s.planSecret(s.bundle, names.Certificates(name), resources.Certificates(s.input, s.bundleData)),
-	}
-	children[1].file, children[2].file = true, true
-	return children
+	controlTLS := s.planSecret(s.controlTLS, names.ControlTLS(name), resources.ControlTLS(s.input, server))
+	controlTLS.file = true
+	return []child{bundle, s.planSecret(s.controlCA, names.ControlCA(name), resources.ControlCA(s.input, ca)), controlTLS}
 }
+
+// isDirectoryWritten tells whether every Mailbox has been looked at once. Before that no server is started: it would tell
+// senders that there are no such mailboxes, and they would send the mail back.
+func (s *state) isDirectoryWritten() bool { return len(s.directory.missing) == 0 }
 
 func (s *state) planSecret(current *corev1.Secret, name string, intent *corev1ac.SecretApplyConfiguration) child {
 	return newChild(s.identity(secretKind, name), intent, current, corev1ac.ExtractSecret)
@@ -126,7 +132,8 @@ func (s *state) planPolicy() child {
 }
 
 func (s *state) identity(kind schema.GroupVersionKind, name string) apply.Identity {
-	return apply.Identity{GVK: kind, Namespace: s.service.Namespace, Name: name, Service: s.service.Name}
+	return apply.Identity{GVK: kind, Namespace: s.service.Namespace, Name: name, Service: s.service.Name,
+		ServiceUID: s.service.UID}
 }
 
 // pointer is an object that may be nil.

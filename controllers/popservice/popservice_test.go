@@ -21,6 +21,7 @@ import (
 	"k8s.io/apimachinery/pkg/runtime/schema"
 
 	"github.com/popservice/popservice/api/v1alpha1"
+	mailboxes "github.com/popservice/popservice/controllers/directory"
 	"github.com/popservice/popservice/controllers/internal/apply"
 	"github.com/popservice/popservice/controllers/internal/fleet"
 	"github.com/popservice/popservice/controllers/popservice/resources"
@@ -115,7 +116,7 @@ func world(change ...func(*state)) *state {
 			Directory:    control.Directory{Revisions: map[string]int64{"2a": 7}},
 			Certificates: []control.Certificate{{Name: "default", Fingerprint: "f1"}},
 		}}},
-		revisions: map[string]int64{"2a": 7},
+		directory: written{revisions: map[string]int64{"2a": 7}, since: map[string]int64{"2a": 3}},
 		failures:  map[string]error{},
 	}
 	for _, c := range change {
@@ -155,6 +156,22 @@ func TestConditions(t *testing.T) {
 			s.pods = []corev1.Pod{{Status: corev1.PodStatus{Conditions: []corev1.PodCondition{
 				{Type: corev1.PodScheduled, Status: corev1.ConditionFalse, Reason: "Unschedulable"}}}}}
 		}, "Available", "PodFailing", "Reconciling"},
+		{"no pod before the directory is there", func(s *state) {
+			s.deployment, s.servers = nil, nil
+			s.certificates = nil
+			s.directory.missing = map[string]bool{"2b": true}
+		}, "Available", "Starting", "Reconciling"},
+		{"a Deployment that has just been written", func(s *state) { s.rollsOut = true }, "", "Updating", "Reconciling"},
+		{"a bucket of other defaults", func(s *state) { s.directory.outdated = map[string]bool{"2a": true} }, "DirectorySynced",
+			"Syncing", "Reconciling"},
+		{"a server with other defaults", func(s *state) { s.directory.since["2a"] = 8 }, "DirectorySynced", "Syncing",
+			"Reconciling"},
+		{"a bucket that cannot be written, for the first time", func(s *state) {
+			s.trouble.Reason = mailboxes.ReasonRefused
+			s.certificates, s.config, s.servers[0].Status.Config = nil, resources.Config{}, control.Config{}
+			s.deployment = nil
+			s.directory.missing = map[string]bool{"2b": true}
+		}, "DirectorySynced", "RefusedByAPIServer", "Stalled"},
 		{"pods are replaced", func(s *state) { s.deployment.Status.UpdatedReplicas = 0 }, "", "Updating", "Reconciling"},
 		{"replicas 0", func(s *state) { s.service.Spec.Replicas = new(int32(0)) }, "Available", "ScaledToZero", "Stalled"},
 		{"bad configuration", func(s *state) { s.configErr = errors.New("banner: no") }, "ConfigurationApplied",
@@ -233,11 +250,39 @@ func TestDirectoryOnItsWay(t *testing.T) {
 		{"just written", time.Second, metav1.ConditionTrue},
 		{"written some time ago", time.Minute, metav1.ConditionFalse},
 	} {
-		s := world(func(s *state) { s.now, s.revisions["2a"] = now, now.Add(-test.age).UnixMilli() })
+		s := world(func(s *state) { s.now, s.directory.revisions["2a"] = now, now.Add(-test.age).UnixMilli() })
 		got := summarize(s.findings())
 		c := meta.FindStatusCondition(got, v1alpha1.ConditionDirectorySynced)
 		if c.Status != test.synced || !meta.IsStatusConditionTrue(got, v1alpha1.ConditionReady) || !s.isSyncing() {
 			t.Errorf("%s: %+v, looked at again soon: %t", test.name, got, s.isSyncing())
+		}
+	}
+}
+
+// A bucket that cannot be written is told; it is no hindrance to those who are served.
+func TestTroubledBucket(t *testing.T) {
+	got := summarize(world(func(s *state) { s.trouble.Reason = mailboxes.ReasonRefused }).findings())
+	if !meta.IsStatusConditionTrue(got, v1alpha1.ConditionReady) ||
+		!meta.IsStatusConditionFalse(got, v1alpha1.ConditionDirectorySynced) {
+		t.Errorf("%+v", got)
+	}
+}
+
+// What does not come is looked at ever more rarely; a new change begins anew.
+func TestPatience(t *testing.T) {
+	now := time.Now()
+	for _, test := range []struct{ reconciling, written, want time.Duration }{
+		{time.Second, time.Hour, whileChanging},
+		{2 * time.Minute, time.Hour, whenSlow},
+		{time.Hour, time.Hour, whenSettled},
+		{time.Hour, time.Second, whileChanging},
+	} {
+		s := world(func(s *state) { s.now = now })
+		s.service.Status.Conditions = []metav1.Condition{{Type: v1alpha1.ConditionReconciling, Status: metav1.ConditionTrue,
+			LastTransitionTime: metav1.NewTime(now.Add(-test.reconciling))}}
+		if got, err := s.result(now.Add(-test.written)); err != nil || got.RequeueAfter != test.want {
+			t.Errorf("reconciling for %s, written %s ago: %s (%v), want %s", test.reconciling, test.written, got.RequeueAfter, err,
+				test.want)
 		}
 	}
 }

@@ -20,6 +20,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/popservice/popservice/api/v1alpha1"
+	"github.com/popservice/popservice/controllers/internal/backoff"
 	"github.com/popservice/popservice/controllers/internal/index"
 	"github.com/popservice/popservice/controllers/internal/names"
 )
@@ -47,7 +48,8 @@ func (r *Reconciler) SetupWithManager(mgr ctrl.Manager) error {
 		Watches(&corev1.Pod{}, toService, changed).
 		WatchesMetadata(&corev1.Secret{}, handler.EnqueueRequestsFromMapFunc(r.servicesOfSecret), changed).
 		Watches(&v1alpha1.Mailbox{}, countingHandler{}).
-		WithOptions(controller.Options{MaxConcurrentReconciles: workers, ReconciliationTimeout: reconcileTimeout}).
+		WithOptions(controller.Options{MaxConcurrentReconciles: workers, ReconciliationTimeout: reconcileTimeout,
+			RateLimiter: backoff.Limiter[reconcile.Request]()}).
 		Complete(r)
 }
 

@@ -47,5 +47,9 @@ func (s *state) claimSize() finding {
 		f.blocks = false
 		return f
 	}
+	if asked := s.service.Spec.Storage.Volume.Size; asked.Cmp(*wanted) < 0 {
+		return good(kind, reasonBound, fmt.Sprintf("the claim is bound to a volume of %s; spec.storage.volume.size asks for %s, "+
+			"and a claim cannot shrink", has, &asked))
+	}
 	return good(kind, reasonBound, fmt.Sprintf("the claim is bound to a volume of %s", has))
 }

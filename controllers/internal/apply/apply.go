@@ -14,6 +14,7 @@ import (
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
+	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/popservice/popservice/controllers/internal/names"
@@ -48,8 +49,9 @@ func (e *ForeignError) Error() string {
 type Identity struct {
 	GVK             schema.GroupVersionKind
 	Namespace, Name string
-	// Service is the PopService that the object belongs to.
-	Service string
+	// Service is the PopService that the object belongs to, and ServiceUID tells it from one that had the name before.
+	Service    string
+	ServiceUID types.UID
 }
 
 // Apply makes the object what the intent says. current is what is known of the object, nil if nothing is; owned is the part
@@ -61,8 +63,8 @@ func (a *Applier) Apply(
 		if err := a.refuseForeign(ctx, id); err != nil {
 			return false, err
 		}
-	} else if !id.owns(current) {
-		return false, &ForeignError{Kind: id.GVK.Kind, Name: id.Name}
+	} else if !id.Owns(current) {
+		return false, id.Foreign()
 	} else if same, err := equal(intent, owned); same || err != nil {
 		return false, err
 	}
@@ -76,7 +78,7 @@ func (a *Applier) Apply(
 	return true, nil
 }
 
-// refuseForeign fails if the object is there, without the operator's label. Server-side apply would take it over.
+// refuseForeign fails if the object is there and somebody else's. Server-side apply would take it over.
 func (a *Applier) refuseForeign(ctx context.Context, id Identity) error {
 	var found metav1.PartialObjectMetadata
 	found.SetGroupVersionKind(id.GVK)
@@ -86,17 +88,25 @@ func (a *Applier) refuseForeign(ctx context.Context, id Identity) error {
 		return nil
 	case err != nil:
 		return fmt.Errorf("look for %s %q: %w", id.GVK.Kind, id.Name, err)
-	case !id.owns(&found):
-		return &ForeignError{Kind: id.GVK.Kind, Name: id.Name}
+	case !id.Owns(&found):
+		return id.Foreign()
 	}
 	return nil
 }
 
-// owns tells whether an object was made for this PopService.
-func (id Identity) owns(object client.Object) bool {
+// Owns tells whether an object was made for this PopService: by its labels, or, where some other tool has changed those, by its
+// controller.
+func (id Identity) Owns(object client.Object) bool {
 	labels := object.GetLabels()
-	return labels[names.LabelManagedBy] == names.ManagedBy && labels[names.LabelService] == id.Service
+	if labels[names.LabelManagedBy] == names.ManagedBy && labels[names.LabelService] == id.Service {
+		return true
+	}
+	controller := metav1.GetControllerOf(object)
+	return controller != nil && id.ServiceUID != "" && controller.UID == id.ServiceUID
 }
+
+// Foreign is the error for an object that is not owned.
+func (id Identity) Foreign() error { return &ForeignError{Kind: id.GVK.Kind, Name: id.Name} }
 
 // equal tells whether what is to be set is what has been set: the same fields with the same values, whatever their order.
 func equal(intent, owned runtime.ApplyConfiguration) (bool, error) {

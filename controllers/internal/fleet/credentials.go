@@ -44,27 +44,47 @@ func (c *Credentials) For(ctx context.Context, service types.NamespacedName) (*t
 	if err := c.Metadata.Get(ctx, key, &metadata); err != nil {
 		return nil, fmt.Errorf("find control CA: %w", err)
 	}
+	if metadata.Labels[names.LabelManagedBy] != names.ManagedBy || metadata.Labels[names.LabelService] != service.Name {
+		return nil, fmt.Errorf("control CA: Secret %q was not made for this PopService", key.Name)
+	}
+	if known, ok := c.remembered(service); ok && known.version == metadata.ResourceVersion && time.Since(known.made) < renewAfter {
+		return known.config, nil
+	}
+	made, err := c.make(ctx, key)
+	if err == nil {
+		c.remember(service, made)
+	}
+	return made.config, err
+}
+
+func (c *Credentials) make(ctx context.Context, key types.NamespacedName) (credential, error) {
+	var secret corev1.Secret
+	if err := c.Live.Get(ctx, key, &secret); err != nil {
+		return credential{}, fmt.Errorf("read control CA: %w", err)
+	}
+	config, err := controlpki.Client(secret.Data, time.Now())
+	return credential{config: config, version: secret.ResourceVersion, made: time.Now()}, err
+}
+
+func (c *Credentials) remembered(service types.NamespacedName) (credential, bool) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	known, ok := c.known[service]
-	if ok && known.version == metadata.ResourceVersion && time.Since(known.made) < renewAfter {
-		return known.config, nil
-	}
-	return c.make(ctx, service, key)
+	return known, ok
 }
 
-func (c *Credentials) make(ctx context.Context, service, key types.NamespacedName) (*tls.Config, error) {
-	var secret corev1.Secret
-	if err := c.Live.Get(ctx, key, &secret); err != nil {
-		return nil, fmt.Errorf("read control CA: %w", err)
-	}
-	config, err := controlpki.Client(secret.Data, time.Now())
-	if err != nil {
-		return nil, err
-	}
+func (c *Credentials) remember(service types.NamespacedName, made credential) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
 	if c.known == nil {
 		c.known = make(map[types.NamespacedName]credential)
 	}
-	c.known[service] = credential{config: config, version: secret.ResourceVersion, made: time.Now()}
-	return config, nil
+	c.known[service] = made
+}
+
+// Forget gives up the credentials for a PopService that is gone.
+func (c *Credentials) Forget(service types.NamespacedName) {
+	c.mu.Lock()
+	defer c.mu.Unlock()
+	delete(c.known, service)
 }

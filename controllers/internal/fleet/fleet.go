@@ -5,6 +5,7 @@ package fleet
 import (
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -46,8 +47,13 @@ type Server struct {
 type Fleet struct {
 	// Reader finds the pods, in the cache.
 	Reader client.Reader
-	// Credentials gives what the servers of a PopService are asked with; it is asked each time that a connection is made.
-	Credentials func(ctx context.Context, service types.NamespacedName) (*tls.Config, error)
+	// Credentials are what the servers are asked with.
+	Credentials interface {
+		// For gives those for a PopService; it is asked each time that connections are made.
+		For(ctx context.Context, service types.NamespacedName) (*tls.Config, error)
+		// Forget gives up what is known of a PopService that is gone.
+		Forget(service types.NamespacedName)
+	}
 	// Poker patches the pods.
 	Poker client.Writer
 
@@ -68,7 +74,8 @@ func (f *Fleet) Servers(ctx context.Context, service types.NamespacedName) ([]Se
 	if servers, ok := f.remembered(service); ok {
 		return servers, nil
 	}
-	result, err, _ := f.calls.Do(service.String(), func() (any, error) { return f.ask(ctx, service) })
+	// The answer is everybody's who asks meanwhile: it does not depend on the first one's patience.
+	result, err, _ := f.calls.Do(service.String(), func() (any, error) { return f.ask(context.WithoutCancel(ctx), service) })
 	if err != nil {
 		return nil, err
 	}
@@ -96,6 +103,7 @@ func (f *Fleet) Forget(service types.NamespacedName) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	delete(f.known, service)
+	f.Credentials.Forget(service)
 }
 
 func (f *Fleet) ask(ctx context.Context, service types.NamespacedName) ([]Server, error) {
@@ -132,7 +140,7 @@ func (f *Fleet) pods(ctx context.Context, service types.NamespacedName) ([]corev
 func (f *Fleet) askAll(ctx context.Context, service types.NamespacedName, pods []corev1.Pod, servers []Server) {
 	ctx, cancel := context.WithTimeout(ctx, requestTimeout)
 	defer cancel()
-	credentials, err := f.Credentials(ctx, service)
+	credentials, err := f.Credentials.For(ctx, service)
 	var waiting sync.WaitGroup
 	for i := range pods {
 		servers[i] = Server{Name: pods[i].Name, UID: pods[i].UID, Ready: isReady(&pods[i]), Err: err}
@@ -157,7 +165,7 @@ func fetch(ctx context.Context, credentials *tls.Config, pod *corev1.Pod) (*cont
 	}
 	response, err := (&http.Client{Transport: transport, CheckRedirect: stay}).Do(request)
 	if err != nil {
-		return nil, fmt.Errorf("ask pod %s what it has loaded: %w", pod.Name, err)
+		return nil, fmt.Errorf("ask pod %s what it has loaded: %s", pod.Name, brief(err))
 	}
 	defer func() { _ = response.Body.Close() }()
 	if response.StatusCode != http.StatusOK {
@@ -168,6 +176,23 @@ func fetch(ctx context.Context, credentials *tls.Config, pod *corev1.Pod) (*cont
 		return nil, fmt.Errorf("read what pod %s has loaded: %w", pod.Name, err)
 	}
 	return &status, nil
+}
+
+// brief says what went wrong in words that are the same each time: conditions hold them, and no port, address or time that
+// changes with each try.
+func brief(err error) string {
+	var invalid x509.CertificateInvalidError
+	var timeout net.Error
+	switch {
+	case errors.As(err, &invalid):
+		return "its certificate is not valid, or the clocks differ"
+	case errors.As(err, &timeout) && timeout.Timeout():
+		return fmt.Sprintf("no answer within %s", requestTimeout)
+	}
+	for inner := err; inner != nil; inner = errors.Unwrap(inner) {
+		err = inner
+	}
+	return err.Error()
 }
 
 // stay follows no redirect: a server that faces the internet does not say where the operator goes.

@@ -28,6 +28,8 @@ const (
 const (
 	// AnnotationRevision is the revision of the bucket that a Secret of the directory holds.
 	AnnotationRevision = "popservice.io/revision"
+	// AnnotationDefaults says which mailboxDefaults a bucket was last compiled with, and since which revision: HASH/REVISION.
+	AnnotationDefaults = "popservice.io/defaults"
 	// AnnotationRefreshed is set on a pod when a file in it has changed: the kubelet then reads the pod's volumes at once.
 	AnnotationRefreshed = "popservice.io/refreshed-at"
 	// AnnotationStatic has a hash of the settings that a server takes over at its start only.

@@ -5,12 +5,11 @@ import (
 	"k8s.io/apimachinery/pkg/api/resource"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 
-	"github.com/popservice/popservice/api/v1alpha1"
 	"github.com/popservice/popservice/controllers/internal/names"
 )
 
-// Claim is where the mail is. It outlives the PopService unless the spec says otherwise. current is the claim that
-// there is, nil if there is none: one that was retained may be larger than asked for, and no claim can shrink.
+// Claim is where the mail is. It has no owner, and so outlives the PopService. current is the claim that there is, nil if
+// there is none: one that was retained may be larger than asked for, and no claim can shrink.
 func Claim(in Input, current *corev1.PersistentVolumeClaim) *corev1ac.PersistentVolumeClaimApplyConfiguration {
 	volume := in.Service.Spec.Storage.Volume
 	spec := corev1ac.PersistentVolumeClaimSpec().
@@ -18,12 +17,15 @@ func Claim(in Input, current *corev1.PersistentVolumeClaim) *corev1ac.Persistent
 		WithResources(corev1ac.VolumeResourceRequirements().
 			WithRequests(corev1.ResourceList{corev1.ResourceStorage: claimSize(volume.Size, current)}))
 	spec.StorageClassName = claimClass(volume.StorageClassName, current)
-	claim := corev1ac.PersistentVolumeClaim(names.Claim(in.name()), in.namespace()).
+	return corev1ac.PersistentVolumeClaim(names.Claim(in.name()), in.namespace()).
 		WithLabels(in.labels()).
 		WithSpec(spec)
-	if in.Service.Spec.Storage.OnDelete == v1alpha1.Delete {
-		claim.WithOwnerReferences(in.owner())
-	}
+}
+
+// ClaimToGo is the claim as it is, but for its owner: it goes when the PopService is gone.
+func ClaimToGo(in Input, current *corev1.PersistentVolumeClaim) *corev1ac.PersistentVolumeClaimApplyConfiguration {
+	claim := Claim(in, current).WithOwnerReferences(in.owner())
+	claim.Spec.Resources.WithRequests(current.Spec.Resources.Requests) // whatever else is asked for may be refused
 	return claim
 }
 

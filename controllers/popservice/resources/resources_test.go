@@ -187,9 +187,11 @@ func TestClaim(t *testing.T) {
 	if claim.Spec.Resources.Requests.Storage().String() != "20Gi" {
 		t.Errorf("a claim was shrunk to %s", claim.Spec.Resources.Requests.Storage())
 	}
-	gone := input(func(s *v1alpha1.PopServiceSpec) { s.Storage.OnDelete = v1alpha1.Delete })
-	if claim = object[corev1.PersistentVolumeClaim](t, Claim(gone, nil)); len(claim.OwnerReferences) != 1 {
-		t.Error("a claim that is to go with its PopService has no owner")
+	smaller := larger.DeepCopy()
+	smaller.Spec.Resources.Requests[corev1.ResourceStorage] = resource.MustParse("1Gi")
+	claim = object[corev1.PersistentVolumeClaim](t, ClaimToGo(input(), smaller))
+	if len(claim.OwnerReferences) != 1 || claim.Spec.Resources.Requests.Storage().String() != "1Gi" {
+		t.Errorf("a claim that is to go is to be as it is, but for its owner: %+v", claim)
 	}
 }
 
@@ -253,7 +255,7 @@ func TestEveryObjectIsLabelledAndOwned(t *testing.T) {
 	}
 	for name, configuration := range map[string]any{
 		"ConfigMap": ConfigMap(in, c), "certificates": Certificates(in, nil), "CA": ControlCA(in, nil), "TLS": ControlTLS(in, nil),
-		"bucket": Bucket(in, 42, "2a.jsonl", "1", nil), "account": ServiceAccount(in), "Service": Service(in),
+		"bucket": Bucket(in, BucketFile{Bucket: 42, Revision: 1}), "account": ServiceAccount(in), "Service": Service(in),
 		"LMTP":   LMTPService(in),
 		"policy": policy,
 	} {

@@ -1,10 +1,18 @@
 package resources
 
 import (
+	"crypto/sha256"
+	"encoding/hex"
+	"encoding/json"
+	"strconv"
+	"strings"
+
 	corev1 "k8s.io/api/core/v1"
 	corev1ac "k8s.io/client-go/applyconfigurations/core/v1"
 
+	"github.com/popservice/popservice/api/v1alpha1"
 	"github.com/popservice/popservice/controllers/internal/names"
+	"github.com/popservice/popservice/pop3server/directory"
 )
 
 // CertificateKey is the key, and so the file name, of a certificate's chain.
@@ -37,9 +45,42 @@ func (in Input) secret(name string, kind corev1.SecretType, data map[string][]by
 		WithData(data)
 }
 
-// Bucket holds one bucket of the directory, in the file whose name the servers look for.
-func Bucket(in Input, bucket int, file, revision string, text []byte) *corev1ac.SecretApplyConfiguration {
-	return in.secret(names.Bucket(in.name(), bucket), corev1.SecretTypeOpaque, map[string][]byte{file: text}).
-		WithLabels(map[string]string{names.LabelBucket: file[:2]}).
-		WithAnnotations(map[string]string{names.AnnotationRevision: revision})
+// BucketFile is one bucket of the directory: the file that the servers look for, and what its Secret tells of it.
+type BucketFile struct {
+	Bucket   int
+	Text     []byte
+	Revision int64
+	// Defaults is what FormatDefaults gives.
+	Defaults string
+}
+
+// Bucket holds one bucket of the directory.
+func Bucket(in Input, b BucketFile) *corev1ac.SecretApplyConfiguration {
+	data := map[string][]byte{directory.BucketFile(b.Bucket): b.Text}
+	return in.secret(names.Bucket(in.name(), b.Bucket), corev1.SecretTypeOpaque, data).
+		WithLabels(map[string]string{names.LabelBucket: directory.BucketName(b.Bucket)}).
+		WithAnnotations(map[string]string{names.AnnotationRevision: strconv.FormatInt(b.Revision, 10),
+			names.AnnotationDefaults: b.Defaults})
+}
+
+// DefaultsHash tells versions of mailboxDefaults apart.
+func DefaultsHash(defaults v1alpha1.MailboxDefaults) string {
+	text, _ := json.Marshal(defaults) // it came from JSON
+	sum := sha256.Sum256(text)
+	return hex.EncodeToString(sum[:8])
+}
+
+// FormatDefaults says which mailboxDefaults a bucket has had since which revision.
+func FormatDefaults(hash string, since int64) string {
+	return hash + "/" + strconv.FormatInt(since, 10)
+}
+
+// ParseDefaults reads what FormatDefaults gives; of anything else the hash is empty.
+func ParseDefaults(text string) (hash string, since int64) {
+	hash, number, _ := strings.Cut(text, "/")
+	since, err := strconv.ParseInt(number, 10, 64)
+	if err != nil {
+		return "", 0
+	}
+	return hash, since
 }

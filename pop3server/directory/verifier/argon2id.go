@@ -35,6 +35,7 @@ const (
 	maxPasses     = 16
 	maxLanes      = 16
 	maxHashOctets = 64
+	maxSaltOctets = 64
 )
 
 var encoding = base64.RawStdEncoding.Strict()
@@ -103,7 +104,7 @@ func (v *Verifier) parseCost(text string) error {
 }
 
 func (v *Verifier) parseHash(salt, hash string) (err error) {
-	if v.salt, err = encoding.DecodeString(salt); err != nil || len(v.salt) < 8 {
+	if v.salt, err = encoding.DecodeString(salt); err != nil || len(v.salt) < 8 || len(v.salt) > maxSaltOctets {
 		return ErrFormat
 	}
 	if v.hash, err = encoding.DecodeString(hash); err != nil || len(v.hash) < 16 || len(v.hash) > maxHashOctets {
