@@ -24,7 +24,7 @@ import (
 	"github.com/popservice/popservice/pop3server/server"
 )
 
-// held are the namespaces whose pods see no change until they are taken out.
+// held are the namespaces whose pods see no change, and in which no pod starts, until they are taken out.
 var held sync.Map
 
 // kubelet runs the servers of all pods in this process, each on a loopback address of its own. As the real one does,
@@ -119,7 +119,7 @@ func (k *kubelet) syncPod(ctx context.Context, pod *corev1.Pod) error {
 
 // start mounts the volumes and runs the server, if what the pod needs is there.
 func (k *kubelet) start(ctx context.Context, pod *corev1.Pod) error {
-	if !k.isBound(ctx, pod) {
+	if _, isHeld := held.Load(pod.Namespace); isHeld || !k.isBound(ctx, pod) {
 		return nil
 	}
 	k.last++

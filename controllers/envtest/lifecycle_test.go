@@ -14,12 +14,14 @@ import (
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	apierrors "k8s.io/apimachinery/pkg/api/errors"
+	"k8s.io/apimachinery/pkg/api/meta"
 	"k8s.io/apimachinery/pkg/api/resource"
 	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/types"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/popservice/popservice/api/v1alpha1"
+	"github.com/popservice/popservice/controllers"
 )
 
 // patch changes an object's spec as kubectl patch --type=merge does.
@@ -204,6 +206,30 @@ func TestListenersChangeThePods(t *testing.T) {
 		t.Error("the PopService is ready for a generation that its pod has never seen")
 	}
 	w.dial()
+}
+
+// A PopService is at no time ready for a generation that its pods have never seen, also where the configuration is the same.
+func TestReadyWaitsForTheRollout(t *testing.T) {
+	w := newWorld(t)
+	w.running()
+	watching, err := client.NewWithWatch(config, client.Options{Scheme: controllers.Scheme()})
+	w.must(err)
+	seen, err := watching.Watch(w.ctx, &v1alpha1.PopServiceList{}, client.InNamespace(w.namespace))
+	w.must(err)
+	defer seen.Stop()
+	held.Store(w.namespace, true) // the new pod does not start
+	defer held.Delete(w.namespace)
+	w.patch(&v1alpha1.PopService{}, "pop", fields{"spec": fields{"pod": fields{"labels": fields{"example.com/team": "mail"}}}})
+	w.awaitService("pop", metav1.ConditionFalse, "Starting")
+	for observed := int64(0); observed < 2; {
+		s := (<-seen.ResultChan()).Object.(*v1alpha1.PopService)
+		ready := meta.FindStatusCondition(s.Status.Conditions, v1alpha1.ConditionReady)
+		if observed = s.Status.ObservedGeneration; observed == 2 && ready.Status == metav1.ConditionTrue {
+			t.Error("it was ready while the new pod had not started")
+		}
+	}
+	held.Delete(w.namespace)
+	w.awaitReady("pop")
 }
 
 // awaitOtherPod waits until another pod than this one serves, alone.
