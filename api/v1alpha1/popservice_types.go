@@ -339,7 +339,7 @@ type Delivery struct {
 	// maxMessageSize is the largest message that is taken.
 	// +optional
 	// +kubebuilder:default="50Mi"
-	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).isInteger() && quantity(string(self)).compareTo(quantity('1Ki')) >= 0 && quantity(string(self)).compareTo(quantity('2Gi')) <= 0",message="maxMessageSize must be from 1Ki to 2Gi"
+	// +kubebuilder:validation:XValidation:rule="!string(self).matches('[num]$') && quantity(string(self)).compareTo(quantity('1Ki')) >= 0 && quantity(string(self)).compareTo(quantity('2Gi')) <= 0",message="maxMessageSize must be from 1Ki to 2Gi"
 	MaxMessageSize resource.Quantity `json:"maxMessageSize,omitzero"`
 	// overQuotaReply is what a sender is told when a mailbox has reached its quota.
 	// +optional
@@ -414,7 +414,7 @@ type Volume struct {
 	// +optional
 	// +kubebuilder:default="10Gi"
 	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).isGreaterThan(quantity('0'))",message="size must be more than 0"
-	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).isInteger()",message="size must be a whole number of octets, such as 10Gi"
+	// +kubebuilder:validation:XValidation:rule="!string(self).matches('[num]$')",message="size must be a whole number of octets, such as 10Gi"
 	Size resource.Quantity `json:"size,omitzero"`
 }
 

@@ -14,12 +14,12 @@ type Quota struct {
 	// issueWarning is the size at which the mailbox's user is warned: a quantity of octets, or "unlimited".
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="type(self) != int || self <= 2147483647",message="a number above 2147483647 must be a quantity in text, such as 5Gi"
-	// +kubebuilder:validation:XValidation:rule="string(self) == 'unlimited' || (isQuantity(string(self)) && quantity(string(self)).isInteger() && quantity(string(self)).isGreaterThan(quantity('0')))",message="must be a whole quantity of octets above 0, such as 2Gi, or unlimited"
+	// +kubebuilder:validation:XValidation:rule="string(self) == 'unlimited' || (isQuantity(string(self)) && !string(self).matches('[num]$') && quantity(string(self)).isGreaterThan(quantity('0')))",message="must be a whole quantity of octets above 0, such as 2Gi, or unlimited"
 	IssueWarning *intstr.IntOrString `json:"issueWarning,omitempty"`
 	// prohibitReceive is the size from which on no further mail is taken: a quantity of octets, or "unlimited".
 	// +optional
 	// +kubebuilder:validation:XValidation:rule="type(self) != int || self <= 2147483647",message="a number above 2147483647 must be a quantity in text, such as 5Gi"
-	// +kubebuilder:validation:XValidation:rule="string(self) == 'unlimited' || (isQuantity(string(self)) && quantity(string(self)).isInteger() && quantity(string(self)).isGreaterThan(quantity('0')))",message="must be a whole quantity of octets above 0, such as 2Gi, or unlimited"
+	// +kubebuilder:validation:XValidation:rule="string(self) == 'unlimited' || (isQuantity(string(self)) && !string(self).matches('[num]$') && quantity(string(self)).isGreaterThan(quantity('0')))",message="must be a whole quantity of octets above 0, such as 2Gi, or unlimited"
 	ProhibitReceive *intstr.IntOrString `json:"prohibitReceive,omitempty"`
 }
 

@@ -48,7 +48,8 @@ type Outcome struct {
 // Board is where the directory's controller tells of Mailboxes and the Mailboxes' controller reads it. It is filled
 // anew when the operator starts. Its methods may be called at the same time.
 type Board struct {
-	changes chan event.TypedGenericEvent[*v1alpha1.Mailbox]
+	changes  chan event.TypedGenericEvent[*v1alpha1.Mailbox]
+	services chan event.TypedGenericEvent[*v1alpha1.PopService]
 
 	mu       sync.Mutex
 	outcomes map[types.NamespacedName]Outcome
@@ -59,6 +60,7 @@ type Board struct {
 func NewBoard() *Board {
 	return &Board{
 		changes:  make(chan event.TypedGenericEvent[*v1alpha1.Mailbox]),
+		services: make(chan event.TypedGenericEvent[*v1alpha1.PopService]),
 		outcomes: make(map[types.NamespacedName]Outcome),
 		troubles: make(map[Request]Problem),
 	}
@@ -76,18 +78,24 @@ func (b *Board) Trouble(service types.NamespacedName) (bucket string, problem Pr
 	return "", Problem{}
 }
 
-// setTrouble notes what is wrong with a bucket; no reason if nothing is.
-func (b *Board) setTrouble(request Request, problem Problem) {
+// setTrouble notes what is wrong with a bucket; no reason if nothing is. It tells whether that is news.
+func (b *Board) setTrouble(request Request, problem Problem) bool {
 	b.mu.Lock()
 	defer b.mu.Unlock()
+	before := b.troubles[request]
 	delete(b.troubles, request)
 	if problem.Reason != "" {
 		b.troubles[request] = problem
 	}
+	return before != problem
 }
 
 // Changes tells of each Mailbox whose outcome has changed. It has to be read.
 func (b *Board) Changes() <-chan event.TypedGenericEvent[*v1alpha1.Mailbox] { return b.changes }
+
+// Troubles tells of each PopService for which Trouble may have changed; of the object, the name alone is set. It has to be
+// read.
+func (b *Board) Troubles() <-chan event.TypedGenericEvent[*v1alpha1.PopService] { return b.services }
 
 // Get gives a Mailbox's outcome, if there is one yet.
 func (b *Board) Get(name types.NamespacedName) (Outcome, bool) {

@@ -2,12 +2,10 @@ package directory
 
 import (
 	"bytes"
-	"cmp"
 	"context"
 	"errors"
 	"fmt"
 	"math"
-	"slices"
 	"strconv"
 	"time"
 
@@ -40,8 +38,16 @@ type bucket struct {
 
 // credentialsOf gives the credentials of a Mailbox as they stand in the bucket.
 func (b *bucket) credentialsOf(m *v1alpha1.Mailbox) []directory.Credential {
-	if r := b.find(string(m.Spec.Address)); r != nil && r.Owner == m.Namespace+"/"+m.Name {
+	if r := b.recordOf(m); r != nil {
 		return r.Credentials
+	}
+	return nil
+}
+
+// recordOf gives the record of a Mailbox; nil if there is none.
+func (b *bucket) recordOf(m *v1alpha1.Mailbox) *directory.Record {
+	if r := b.find(string(m.Spec.Address)); r != nil && r.Owner == m.Namespace+"/"+m.Name {
+		return r
 	}
 	return nil
 }
@@ -59,7 +65,6 @@ func (b *bucket) find(address string) *directory.Record {
 // compile replaces the contents by what the entries ask for. An entry that cannot be served is left out.
 func (b *bucket) compile(entries []entry) {
 	b.before = b.contents
-	b.records(entries)
 	var wanted []directory.Record
 	for i := range entries {
 		if entries[i].claims.refused.Reason == "" {
@@ -93,12 +98,21 @@ func (b *bucket) setDefaults(revision int64) bool {
 	return true
 }
 
-// records makes the entries' records, and refuses those of which none can be made.
-func (b *bucket) records(entries []entry) {
+// isOurs tells whether there is a Secret that was made for this PopService.
+func (b *bucket) isOurs() bool { return b.secret != nil && b.identity().Owns(b.secret) }
+
+func (b *bucket) identity() apply.Identity {
+	return apply.Identity{GVK: corev1.SchemeGroupVersion.WithKind("Secret"), Namespace: b.request.Namespace,
+		Name: names.Bucket(b.request.Name, b.request.Bucket), Service: b.request.Name, ServiceUID: b.service.UID}
+}
+
+// admit makes the entries' records, without credentials, and refuses those of which none can be made or for which there is
+// no room.
+func (b *bucket) admit(entries []entry) {
 	var made []*entry
 	for i := range entries {
 		e := &entries[i]
-		if e.claims.refused.Reason != "" {
+		if e.isRefused() {
 			continue
 		}
 		var err error
@@ -106,7 +120,7 @@ func (b *bucket) records(entries []entry) {
 			e.claims.refused = Problem{ReasonInvalidQuota, err.Error()}
 			continue
 		}
-		if e.size, err = b.size(e.record); err != nil {
+		if e.size, err = b.size(e.record, len(e.mailbox.Spec.Credentials)); err != nil {
 			e.claims.refused = Problem{ReasonInvalidMailbox, fmt.Sprintf("no server would take it: %v", err)}
 			continue
 		}
@@ -115,36 +129,51 @@ func (b *bucket) records(entries []entry) {
 	b.fit(made)
 }
 
-// fit refuses what a Secret does not hold: the newest, and none that the bucket has already.
+// fit refuses what a Secret does not hold. What stands in the bucket stays there; a change for which there is no room is
+// refused, and then the newest Mailboxes are.
 func (b *bucket) fit(entries []*entry) {
+	problem := Problem{ReasonDirectoryFull, fmt.Sprintf("bucket %q of the directory has no room for it: "+
+		"move Mailboxes to another PopService", directory.BucketName(b.request.Bucket))}
 	left := maxBucket
-	slices.SortFunc(entries, func(x, y *entry) int {
-		isNew := func(e *entry) int {
-			if b.find(e.record.Address) == nil {
-				return 1
-			}
-			return 0
-		}
-		return cmp.Or(isNew(x)-isNew(y), byAge(x.mailbox, y.mailbox))
-	})
+	var fresh []*entry
 	for _, e := range entries {
+		old := b.recordOf(e.mailbox)
+		if old == nil {
+			fresh = append(fresh, e)
+			continue
+		}
+		e.oldSize, _ = b.size(*old, len(old.Credentials))
+		left -= e.oldSize
+	}
+	for _, e := range entries {
+		switch old := b.recordOf(e.mailbox); {
+		case old == nil:
+		case e.size-e.oldSize > left:
+			e.record, e.unwritten = *old, problem
+		default:
+			left -= e.size - e.oldSize
+		}
+	}
+	for _, e := range fresh {
 		if e.size > left {
-			e.claims.refused = Problem{ReasonDirectoryFull, fmt.Sprintf("bucket %q of the directory has no room for it: "+
-				"move Mailboxes to another PopService", directory.BucketName(b.request.Bucket))}
+			e.claims.refused = problem
 			continue
 		}
 		left -= e.size
 	}
 }
 
-// size gives at most how many octets a record takes, and says why it does not fit into the format, which would hold
-// up all others of the bucket.
-func (b *bucket) size(record directory.Record) (int, error) {
-	record.Since = math.MaxInt64
+// credentialOctets is what a credential takes at most, beside its name and the key that it comes from.
+const credentialOctets = 400
+
+// size gives at most how many octets a record takes with so many credentials, and says why it does not fit into the
+// format, which would hold up all others of the bucket.
+func (b *bucket) size(record directory.Record, credentials int) (int, error) {
+	record.Since, record.Credentials = math.MaxInt64, nil
 	header := directory.Header{Version: directory.Version, Bucket: directory.BucketName(b.request.Bucket), Revision: math.MaxInt64}
 	text, err := directory.Encode(header, []directory.Record{record})
 	_, line, _ := bytes.Cut(text, []byte("\n"))
-	return len(line), err
+	return len(line) + credentials*credentialOctets, err
 }
 
 // lastRevision is the highest revision known, also of a bucket whose contents cannot be read.
@@ -164,9 +193,7 @@ func (r *Reconciler) write(ctx context.Context, b *bucket) error {
 	}
 	intent := resources.Bucket(resources.Input{Service: b.service}, resources.BucketFile{
 		Bucket: b.request.Bucket, Text: text, Revision: b.contents.Header.Revision, Defaults: b.defaults})
-	id := apply.Identity{GVK: corev1.SchemeGroupVersion.WithKind("Secret"), Namespace: b.request.Namespace,
-		Name: names.Bucket(b.request.Name, b.request.Bucket), Service: b.request.Name, ServiceUID: b.service.UID}
-	written, err := r.Applier.Apply(ctx, id, intent, b.secret, b.owned)
+	written, err := r.Applier.Apply(ctx, b.identity(), intent, b.secret, b.owned)
 	if written {
 		r.noteWritten(b.request)
 		log.FromContext(ctx).V(1).Info("bucket written", "bucket", b.contents.Header.Bucket,
@@ -200,6 +227,30 @@ func problemOf(err error) Problem {
 	return Problem{ReasonApplyFailed, fmt.Sprintf("%v; trying again", err)}
 }
 
+// keepMade keeps the credentials of entries whose bucket could not be written, for the next pass.
+func (r *Reconciler) keepMade(request Request, entries []entry, unwritten error) {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	delete(r.made, request)
+	if unwritten == nil {
+		return
+	}
+	made := make(madeCredentials, len(entries))
+	for i := range entries {
+		made[entries[i].mailbox.UID] = entries[i].credentials.usable
+	}
+	if r.made == nil {
+		r.made = make(map[Request]madeCredentials)
+	}
+	r.made[request] = made
+}
+
+func (r *Reconciler) madeFor(request Request) madeCredentials {
+	r.mu.Lock()
+	defer r.mu.Unlock()
+	return r.made[request]
+}
+
 // noteStart notes the time of the first pass.
 func (r *Reconciler) noteStart() {
 	r.mu.Lock()
@@ -229,6 +280,7 @@ func (r *Reconciler) forgetWritten(request Request) {
 	r.mu.Lock()
 	defer r.mu.Unlock()
 	delete(r.written, request)
+	delete(r.made, request)
 }
 
 // lastWritten is when this process last wrote a bucket.

@@ -14,19 +14,20 @@ import (
 
 // Reasons of a Mailbox's conditions.
 const (
-	ReasonServiceNotFound = "ServiceNotFound"
-	ReasonAddressConflict = "AddressConflict"
-	ReasonAliasConflict   = "AliasConflict"
-	ReasonSecretNotFound  = "SecretNotFound"
-	ReasonKeyNotFound     = "KeyNotFound"
-	ReasonInvalidPassword = "InvalidPassword"
-	ReasonInvalidVerifier = "InvalidVerifier"
-	ReasonInvalidQuota    = "InvalidQuota"
-	ReasonInvalidMailbox  = "InvalidMailbox"
-	ReasonDirectoryFull   = "DirectoryFull"
-	ReasonObjectExists    = "ObjectExists"
-	ReasonRefused         = "RefusedByAPIServer"
-	ReasonApplyFailed     = "ApplyFailed"
+	ReasonServiceNotFound  = "ServiceNotFound"
+	ReasonAddressConflict  = "AddressConflict"
+	ReasonAliasConflict    = "AliasConflict"
+	ReasonSecretNotFound   = "SecretNotFound"
+	ReasonSecretUnreadable = "SecretUnreadable"
+	ReasonKeyNotFound      = "KeyNotFound"
+	ReasonInvalidPassword  = "InvalidPassword"
+	ReasonInvalidVerifier  = "InvalidVerifier"
+	ReasonInvalidQuota     = "InvalidQuota"
+	ReasonInvalidMailbox   = "InvalidMailbox"
+	ReasonDirectoryFull    = "DirectoryFull"
+	ReasonObjectExists     = "ObjectExists"
+	ReasonRefused          = "RefusedByAPIServer"
+	ReasonApplyFailed      = "ApplyFailed"
 )
 
 // claims are the addresses that a Mailbox gets.

@@ -16,7 +16,8 @@ type entry struct {
 	claims      claims
 	credentials resolved
 	record      directory.Record // unless it is refused
-	size        int              // of the record, in octets
+	size        int              // that the record takes at most, in octets
+	oldSize     int              // that the one in the bucket takes at most
 	// unwritten says why a change of the record is not in the bucket yet.
 	unwritten Problem
 }
@@ -58,13 +59,12 @@ func (e *entry) newRecord(defaults v1alpha1.Quota) (directory.Record, error) {
 		state = directory.Disabled
 	}
 	return directory.Record{
-		ID:          directory.MailboxID(string(spec.Address)),
-		Address:     string(spec.Address),
-		Aliases:     e.claims.aliases,
-		Owner:       e.name().String(),
-		State:       state,
-		Quota:       quota,
-		Credentials: e.credentials.usable,
+		ID:      directory.MailboxID(string(spec.Address)),
+		Address: string(spec.Address),
+		Aliases: e.claims.aliases,
+		Owner:   e.name().String(),
+		State:   state,
+		Quota:   quota,
 	}, nil
 }
 

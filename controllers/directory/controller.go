@@ -9,6 +9,7 @@ import (
 	"context"
 	"errors"
 	"fmt"
+	"slices"
 	"sync"
 	"time"
 
@@ -50,7 +51,12 @@ type Reconciler struct {
 	mu      sync.Mutex
 	started time.Time // of the first pass: before it, this operator may have waited to become the leader
 	written map[Request]time.Time
+	made    map[Request]madeCredentials
 }
+
+// madeCredentials are those of a bucket that could not be written, by the Mailbox: to make verifiers anew each time is some
+// seconds' work.
+type madeCredentials map[types.UID][]directory.Credential
 
 // Reconcile makes one pass.
 func (r *Reconciler) Reconcile(ctx context.Context, request Request) (reconcile.Result, error) {
@@ -65,7 +71,7 @@ func (r *Reconciler) Reconcile(ctx context.Context, request Request) (reconcile.
 	err = r.Get(ctx, request.NamespacedName, &service)
 	if apierrors.IsNotFound(err) || err == nil && service.DeletionTimestamp != nil {
 		r.forgetWritten(request)
-		r.Board.setTrouble(request, Problem{})
+		r.setTrouble(ctx, request, Problem{})
 		return reconcile.Result{}, r.tellOrphans(ctx, request.Name, mailboxes.Items)
 	}
 	if err != nil {
@@ -91,27 +97,32 @@ func (r *Reconciler) fill(
 ) (reconcile.Result, error) {
 	b, err := r.read(ctx, request, service)
 	if err != nil {
+		r.setTrouble(ctx, request, problemOf(err))
+		r.tellDelayed(ctx, mailboxes, problemOf(err))
 		return reconcile.Result{}, err
 	}
-	if b.secret == nil && len(mailboxes) == 0 {
-		r.Board.setTrouble(request, Problem{})
+	if !b.isOurs() && len(mailboxes) == 0 {
+		r.setTrouble(ctx, request, Problem{})
 		return reconcile.Result{}, nil
 	}
-	entries, short, err := r.entries(ctx, mailboxes, b)
+	entries, err := r.entries(ctx, mailboxes)
 	if err != nil {
 		return reconcile.Result{}, err
 	}
+	b.admit(entries)
+	short, unread := r.resolve(ctx, b, entries)
 	b.compile(entries)
 	unwritten := r.write(ctx, b)
 	if errors.Is(unwritten, apply.ErrTerminating) {
 		return reconcile.Result{}, nil // the Mailboxes are about to go too
 	}
-	r.Board.setTrouble(request, problemOf(unwritten))
+	r.setTrouble(ctx, request, problemOf(unwritten))
+	r.keepMade(request, entries, unwritten)
 	if unwritten != nil {
 		b.keep(entries, unwritten)
 	}
 	result, err := r.follow(ctx, b, entries)
-	if err = errors.Join(unwritten, err); err != nil {
+	if err = errors.Join(unwritten, unread, err); err != nil {
 		return reconcile.Result{}, err
 	}
 	if short {
@@ -120,30 +131,51 @@ func (r *Reconciler) fill(
 	return result, nil
 }
 
-// entries finds out what each Mailbox gets. It tells whether some credentials were left for the next pass.
-func (r *Reconciler) entries(ctx context.Context, mailboxes []v1alpha1.Mailbox, b *bucket) ([]entry, bool, error) {
-	resolver := resolver{metadata: r.Client, live: r.Live, budget: deriveBudget}
+// entries finds out which addresses each Mailbox gets, the oldest first.
+func (r *Reconciler) entries(ctx context.Context, mailboxes []v1alpha1.Mailbox) ([]entry, error) {
 	var entries []entry
-	short := false
 	for i := range mailboxes {
 		m := &mailboxes[i]
 		if m.DeletionTimestamp != nil {
 			continue
 		}
-		e := entry{mailbox: m}
-		var err error
-		if e.claims, err = r.claim(ctx, m); err != nil {
-			return nil, false, err
+		c, err := r.claim(ctx, m)
+		if err != nil {
+			return nil, err
 		}
-		if e.claims.refused.Reason == "" { // others have no record that keeps their verifiers
-			if e.credentials, err = resolver.resolve(ctx, m, b.credentialsOf(m)); err != nil {
-				return nil, false, err
-			}
+		entries = append(entries, entry{mailbox: m, claims: c})
+	}
+	slices.SortFunc(entries, func(a, b entry) int { return byAge(a.mailbox, b.mailbox) })
+	return entries, nil
+}
+
+// resolve gives the entries that are served their credentials. It tells whether some were left for the next pass, and what
+// went wrong where Secrets could not be read.
+func (r *Reconciler) resolve(ctx context.Context, b *bucket, entries []entry) (short bool, err error) {
+	resolver := resolver{metadata: r.Client, live: r.Live, budget: deriveBudget}
+	made := r.madeFor(b.request)
+	for i := range entries {
+		e := &entries[i]
+		if e.isRefused() || e.unwritten.Reason != "" {
+			continue
 		}
-		entries = append(entries, e)
+		before := b.credentialsOf(e.mailbox)
+		if again, ok := made[e.mailbox.UID]; ok {
+			before = again
+		}
+		e.credentials = resolver.resolve(ctx, e.mailbox, before)
+		e.record.Credentials = e.credentials.usable
 		short = short || e.credentials.short
 	}
-	return entries, short, nil
+	return short, resolver.failure
+}
+
+// tellDelayed tells of Mailboxes whose bucket cannot be read.
+func (r *Reconciler) tellDelayed(ctx context.Context, mailboxes []v1alpha1.Mailbox, problem Problem) {
+	for i := range mailboxes {
+		e := entry{mailbox: &mailboxes[i], unwritten: problem}
+		r.tell(ctx, &e, e.outcome())
+	}
 }
 
 // read reads the bucket as it stands. One that cannot be read, or that somebody else has written to, is made anew, under a
@@ -173,6 +205,19 @@ func (r *Reconciler) read(ctx context.Context, request Request, service *v1alpha
 		b.contents = directory.Contents{}
 	}
 	return b, nil
+}
+
+// setTrouble brings what is wrong with a bucket to the board, and wakes the PopService's controller if it is news.
+func (r *Reconciler) setTrouble(ctx context.Context, request Request, problem Problem) {
+	if !r.Board.setTrouble(request, problem) {
+		return
+	}
+	service := &v1alpha1.PopService{}
+	service.Namespace, service.Name = request.Namespace, request.Name
+	select {
+	case r.Board.services <- event.TypedGenericEvent[*v1alpha1.PopService]{Object: service}:
+	case <-ctx.Done(): // it looks from time to time anyway
+	}
 }
 
 // tell brings an outcome to the board, and wakes the Mailbox's controller if it is a new one.

@@ -41,14 +41,16 @@ func referenceOf(c *v1alpha1.Credential) reference {
 type resolver struct {
 	metadata client.Reader
 	live     client.Reader
-	// budget is how many Secrets may be read in one pass: a password's verifier takes some 30 ms of a core.
+	// budget is how many verifiers may be made in one pass: each takes some 30 ms of a core.
 	budget int
 	// short says that the budget did not suffice for the Mailbox at hand.
 	short bool
+	// failure is what went wrong with the last Secret that could not be read.
+	failure error
 }
 
 // resolve gives the credentials of a Mailbox. before are those of its record as it stands in the bucket.
-func (r *resolver) resolve(ctx context.Context, m *v1alpha1.Mailbox, before []directory.Credential) (resolved, error) {
+func (r *resolver) resolve(ctx context.Context, m *v1alpha1.Mailbox, before []directory.Credential) resolved {
 	known := make(map[string]directory.Credential, len(before))
 	for _, c := range before {
 		known[c.Name] = c
@@ -57,10 +59,7 @@ func (r *resolver) resolve(ctx context.Context, m *v1alpha1.Mailbox, before []di
 	r.short = false
 	for i := range m.Spec.Credentials {
 		c := &m.Spec.Credentials[i]
-		credential, problem, err := r.one(ctx, m.Namespace, c, known[c.Name])
-		if err != nil {
-			return all, err
-		}
+		credential, problem := r.one(ctx, m.Namespace, c, known[c.Name])
 		if credential.Verifier != "" {
 			all.usable = append(all.usable, credential)
 		}
@@ -70,40 +69,39 @@ func (r *resolver) resolve(ctx context.Context, m *v1alpha1.Mailbox, before []di
 		}
 	}
 	all.short = r.short
-	return all, nil
+	return all
 }
 
 // one gives a credential; without a verifier if there is a problem. old is what stands in the bucket under its name,
 // if anything.
 func (r *resolver) one(
 	ctx context.Context, namespace string, c *v1alpha1.Credential, old directory.Credential,
-) (directory.Credential, Problem, error) {
+) (directory.Credential, Problem) {
 	ref := referenceOf(c)
 	key := client.ObjectKey{Namespace: namespace, Name: ref.secret}
 	var metadata metav1.PartialObjectMetadata
 	metadata.SetGroupVersionKind(corev1.SchemeGroupVersion.WithKind("Secret"))
 	err := r.metadata.Get(ctx, key, &metadata)
 	if err == nil && old.Verifier != "" && old.Source == source(&metadata, ref) {
-		return old, Problem{}, nil
+		return old, Problem{}
 	}
 	var secret corev1.Secret
 	if err == nil && r.budget == 0 {
 		r.short = true
-		return old, Problem{}, nil
+		return old, Problem{}
 	}
 	if err == nil {
-		r.budget--
 		err = r.live.Get(ctx, key, &secret)
 	}
 	switch {
 	case apierrors.IsNotFound(err):
 		return directory.Credential{}, Problem{ReasonSecretNotFound, fmt.Sprintf(
-			"Secret %q does not exist: make it, with the %s under the key %q", ref.secret, ref.what(), ref.key)}, nil
-	case err != nil:
-		return directory.Credential{}, Problem{}, fmt.Errorf("read Secret %s of credential %q: %w", ref.secret, c.Name, err)
+			"Secret %q does not exist: make it, with the %s under the key %q", ref.secret, ref.what(), ref.key)}
+	case err != nil: // what stands in the bucket stays until it can be read
+		r.failure = fmt.Errorf("read Secret %q: %w", ref.secret, err)
+		return old, Problem{ReasonSecretUnreadable, fmt.Sprintf("Secret %q cannot be read: %v; trying again", ref.secret, err)}
 	}
-	credential, problem := verifierOf(&secret, ref, c.Name, old)
-	return credential, problem, nil
+	return r.verifierOf(&secret, ref, c.Name, old)
 }
 
 // source says what a verifier was made from. It changes with every write of the Secret, and tells nothing of what is in it.
@@ -119,7 +117,7 @@ func (ref reference) what() string {
 }
 
 // verifierOf makes the verifier that a Secret asks for.
-func verifierOf(
+func (r *resolver) verifierOf(
 	secret *corev1.Secret, ref reference, name string, old directory.Credential,
 ) (directory.Credential, Problem) {
 	made := directory.Credential{Name: name, Source: source(secret, ref)}
@@ -134,6 +132,7 @@ func verifierOf(
 		return directory.Credential{}, Problem{ReasonInvalidPassword, fmt.Sprintf(
 			"the password in Secret %q has a line end or a NUL within, which no client can send", secret.Name)}
 	case ref.isPassword:
+		r.budget--
 		return derive(made, value, old), Problem{}
 	}
 	if _, err := verifier.Parse(string(value)); err != nil {

@@ -155,18 +155,18 @@ func secretOf(name, value string) *corev1.Secret {
 
 func TestCredentialsAreMadeOnce(t *testing.T) {
 	r := newResolver(secretOf("alice", "one\n"))
-	first, err := r.resolve(t.Context(), withPassword("alice"), nil)
-	if err != nil || first.problem.Reason != "" || len(first.usable) != 1 {
-		t.Fatalf("%+v (%v)", first, err)
+	first := r.resolve(t.Context(), withPassword("alice"), nil)
+	if first.problem.Reason != "" || len(first.usable) != 1 {
+		t.Fatalf("%+v", first)
 	}
 	v, err := verifier.Parse(first.usable[0].Verifier)
 	if err != nil || !v.Matches([]byte("one")) {
 		t.Errorf("the verifier does not match the password without its line end (%v)", err)
 	}
 	r.live = refusing{}
-	second, err := r.resolve(t.Context(), withPassword("alice"), first.usable)
-	if err != nil || second.usable[0] != first.usable[0] {
-		t.Errorf("%+v (%v), want the same again", second, err)
+	second := r.resolve(t.Context(), withPassword("alice"), first.usable)
+	if second.usable[0] != first.usable[0] || r.failure != nil {
+		t.Errorf("%+v (%v), want the same again", second, r.failure)
 	}
 }
 
@@ -174,13 +174,13 @@ func TestCredentialsWaitForTheNextPass(t *testing.T) {
 	r := newResolver(secretOf("alice", "two"))
 	r.budget = 0
 	old := []directory.Credential{{Name: "p", Verifier: verifier.Derive([]byte("one")), Source: "old"}}
-	kept, err := r.resolve(t.Context(), withPassword("alice"), old)
-	if err != nil || !kept.short || kept.usable[0] != old[0] {
-		t.Errorf("%+v (%v): the old verifier has to stay for the time being", kept, err)
+	kept := r.resolve(t.Context(), withPassword("alice"), old)
+	if !kept.short || kept.usable[0] != old[0] {
+		t.Errorf("%+v: the old verifier has to stay for the time being", kept)
 	}
-	none, err := newShort(r).resolve(t.Context(), withPassword("alice"), nil)
-	if err != nil || !none.short || len(none.usable) != 0 || none.problem.Reason != "" {
-		t.Errorf("%+v (%v): without an old one there is none, and that is no problem of the user's", none, err)
+	none := newShort(r).resolve(t.Context(), withPassword("alice"), nil)
+	if !none.short || len(none.usable) != 0 || none.problem.Reason != "" {
+		t.Errorf("%+v: without an old one there is none, and that is no problem of the user's", none)
 	}
 }
 
@@ -205,9 +205,9 @@ func TestCredentialProblems(t *testing.T) {
 		{"a line end within", withPassword("alice"), hidden + "\nmore", ReasonInvalidPassword},
 		{"no verifier", byVerifier("alice"), hidden, ReasonInvalidVerifier},
 	} {
-		got, err := newResolver(secretOf("alice", test.value)).resolve(t.Context(), test.mailbox, nil)
-		if err != nil || got.problem.Reason != test.reason || len(got.usable) != 0 {
-			t.Errorf("%s: %+v (%v), want %s", test.name, got, err, test.reason)
+		got := newResolver(secretOf("alice", test.value)).resolve(t.Context(), test.mailbox, nil)
+		if got.problem.Reason != test.reason || len(got.usable) != 0 {
+			t.Errorf("%s: %+v, want %s", test.name, got, test.reason)
 		}
 		if strings.Contains(got.problem.Message, hidden) {
 			t.Errorf("%s: the message quotes the Secret: %s", test.name, got.problem.Message)
@@ -230,15 +230,27 @@ func inBucketZero(count int) []*v1alpha1.Mailbox {
 func entriesOf(mailboxes []*v1alpha1.Mailbox) []entry {
 	var all []entry
 	for _, m := range mailboxes {
-		e := entry{mailbox: m}
-		e.credentials.usable = []directory.Credential{{Name: "p", Verifier: "v", Source: strings.Repeat("x", 4000)}}
-		all = append(all, e)
+		m.Spec.Aliases = nil
+		var aliases []string
+		for i := range 16 {
+			aliases = append(aliases, fmt.Sprintf("%s-%02d@example.com", strings.Repeat("x", 220), i))
+		}
+		all = append(all, entry{mailbox: m, claims: claims{aliases: aliases}})
 	}
 	return all
 }
 
-func refusedIn(entries []entry) int {
-	count := 0
+// compiled brings entries into a bucket as a pass does.
+func (b *bucket) compiled(entries []entry) []entry {
+	b.floor = b.contents.Header.Revision
+	b.admit(entries)
+	b.compile(entries)
+	return entries
+}
+
+func newBucket() *bucket { return &bucket{service: &v1alpha1.PopService{}, secret: &corev1.Secret{}} }
+
+func refusedIn(entries []entry) (count int) {
 	for i := range entries {
 		if entries[i].claims.refused.Reason == ReasonDirectoryFull {
 			count++
@@ -247,17 +259,15 @@ func refusedIn(entries []entry) int {
 	return count
 }
 
-// A Secret takes no more than 1 MiB. What was there is served on and can be changed; the newest is told that there is no room.
+// A Secret takes no more than 1 MiB. What was there is served on; of the new ones, the newest is told that there is no room.
 func TestFullBucket(t *testing.T) {
-	b := &bucket{service: &v1alpha1.PopService{}}
+	b := newBucket()
 	mailboxes := inBucketZero(300)
 	young := mailboxes[200:]
-	entries := entriesOf(young) // the younger ones come first
-	if b.compile(entries); refusedIn(entries) != 0 || len(b.contents.Records) != 100 {
+	if entries := b.compiled(entriesOf(young)); refusedIn(entries) != 0 || len(b.contents.Records) != 100 {
 		t.Fatalf("%d of 100 are refused, %d are in the bucket", refusedIn(entries), len(b.contents.Records))
 	}
-	entries = entriesOf(mailboxes)
-	b.compile(entries)
+	entries := b.compiled(entriesOf(mailboxes))
 	kept := len(b.contents.Records)
 	text, err := directory.Encode(b.contents.Header, b.contents.Records)
 	if err != nil || len(text) > 1<<20 || kept < 240 || kept+refusedIn(entries) != 300 {
@@ -270,14 +280,36 @@ func TestFullBucket(t *testing.T) {
 	}
 }
 
+// In a full bucket, one that grows beyond the room is refused its change and takes nobody's place.
+func TestFullBucketAndGrowth(t *testing.T) {
+	b := newBucket()
+	mailboxes := inBucketZero(300)
+	b.compiled(entriesOf(mailboxes))
+	kept := len(b.contents.Records)
+	entries := entriesOf(mailboxes[:kept])
+	for i := range 50 {
+		entries[0].claims.aliases = append(entries[0].claims.aliases, fmt.Sprintf("%s-%02d@example.com", strings.Repeat("y", 220), i))
+	}
+	entries[1].mailbox.Spec.State = v1alpha1.MailboxDisabled
+	b.compiled(entries)
+	if len(b.contents.Records) != kept || refusedIn(entries) != 0 {
+		t.Errorf("%d of %d stay, %d are refused", len(b.contents.Records), kept, refusedIn(entries))
+	}
+	if got := entries[0].outcome(); got.Refused.Reason != ReasonDirectoryFull ||
+		len(b.recordOf(mailboxes[0]).Aliases) != 16 {
+		t.Errorf("the one that grows: %+v", got)
+	}
+	if b.recordOf(mailboxes[1]).State != directory.Disabled {
+		t.Error("a mailbox in a full bucket cannot be disabled")
+	}
+}
+
 // Where a bucket cannot be written, those Mailboxes are told that have changed, and the others are what they were.
 func TestUnwrittenBucket(t *testing.T) {
-	b := &bucket{service: &v1alpha1.PopService{}}
+	b := newBucket()
 	mailboxes := inBucketZero(2)
-	b.compile(entriesOf(mailboxes[:1]))
-	b.secret, b.floor = &corev1.Secret{}, b.contents.Header.Revision
-	entries := entriesOf(mailboxes)
-	b.compile(entries)
+	b.compiled(entriesOf(mailboxes[:1]))
+	entries := b.compiled(entriesOf(mailboxes))
 	b.keep(entries, errors.New("timeout"))
 	if len(b.contents.Records) != 1 || entries[0].outcome().Delayed.Reason != "" {
 		t.Errorf("%d records stay, want one; the old Mailbox is told %+v", len(b.contents.Records), entries[0].outcome().Delayed)
@@ -285,16 +317,53 @@ func TestUnwrittenBucket(t *testing.T) {
 	if got := entries[1].outcome(); got.Delayed.Reason != ReasonApplyFailed || got.Refused.Reason != "" {
 		t.Errorf("after an error that may pass: %+v", got)
 	}
-	b.compile(entries)
+	entries = b.compiled(entriesOf(mailboxes))
 	b.keep(entries, apierrors.NewForbidden(schema.GroupResource{Resource: "secrets"}, "x", errors.New("exceeded quota")))
 	if got := entries[1].outcome(); got.Refused.Reason != ReasonRefused {
 		t.Errorf("after a refusal: %+v", got)
 	}
 }
 
+// Verifiers that were made for a bucket which could not be written are not made again.
+func TestMadeVerifiersAreKept(t *testing.T) {
+	r := &Reconciler{}
+	m := withPassword("alice")
+	entries := []entry{{mailbox: m, credentials: resolved{usable: []directory.Credential{{Name: "p", Verifier: "v"}}}}}
+	r.keepMade(Request{}, entries, errors.New("timeout"))
+	if made := r.madeFor(Request{}); len(made[m.UID]) != 1 {
+		t.Errorf("after a failure: %+v", made)
+	}
+	r.keepMade(Request{}, entries, nil)
+	if made := r.madeFor(Request{}); made != nil {
+		t.Errorf("after a write: %+v", made)
+	}
+}
+
+// A Secret that is of no use costs no budget: the pass would have to be made again at once, and for ever.
+func TestUselessSecretsCostNoBudget(t *testing.T) {
+	r := newResolver(secretOf("alice", ""))
+	r.budget = 1
+	for range 3 {
+		if got := r.resolve(t.Context(), withPassword("alice"), nil); got.short || got.problem.Reason != ReasonKeyNotFound {
+			t.Errorf("%+v", got)
+		}
+	}
+}
+
+// A Secret that cannot be read leaves what stands in the bucket.
+func TestSecretThatCannotBeRead(t *testing.T) {
+	r := newResolver(secretOf("alice", "two"))
+	r.live = refusing{}
+	old := []directory.Credential{{Name: "p", Verifier: "v", Source: "old"}}
+	got := r.resolve(t.Context(), withPassword("alice"), old)
+	if got.problem.Reason != ReasonSecretUnreadable || len(got.usable) != 1 || got.usable[0] != old[0] || r.failure == nil {
+		t.Errorf("%+v (%v)", got, r.failure)
+	}
+}
+
 // A change of mailboxDefaults leaves its mark, also where it changes no record.
 func TestDefaultsLeaveTheirMark(t *testing.T) {
-	b := &bucket{service: &v1alpha1.PopService{}, secret: &corev1.Secret{}}
+	b := newBucket()
 	mark := func() (string, int64) {
 		b.compile(nil)
 		b.secret.Annotations = map[string]string{names.AnnotationDefaults: b.defaults}

@@ -108,8 +108,11 @@ func (w *world) object(kind, name, spec string) *unstructured.Unstructured {
 
 // odd are values at the edge of what a field takes. Whether the API server takes them or not, one that it takes must not
 // stop the operator's watch of all PopServices, as one would that Go cannot decode.
-var odd = []string{
+var odd = []string{ // the first ones are usual
 	`{tls: TLS, replicas: 1.0}`,
+	`{tls: TLS, storage: {volume: {size: 1.5Gi}}}`,
+	`{tls: TLS, storage: {volume: {size: 100Ti}}, delivery: {maxMessageSize: 1.5Gi}}`,
+	`{tls: TLS, mailboxDefaults: {quota: {prohibitReceive: 2.5Gi}}}`,
 	`{tls: TLS, storage: {volume: {size: 9223372036854775807}}}`,
 	`{tls: TLS, storage: {volume: {size: "1e30"}}}`,
 	`{tls: TLS, storage: {volume: {size: "1E3"}}}`,
@@ -133,12 +136,17 @@ var odd = []string{
 	`{tls: TLS, delivery: {lmtp: {from: [{podSelector: {}, ipBlock: {cidr: "::/0", except: ["x"]}}]}}}`,
 }
 
+const usual = 4
+
 func TestWhatIsTakenCanBeDecoded(t *testing.T) {
 	w := newWorld(t)
 	taken := 0
-	for _, spec := range odd {
+	for i, spec := range odd {
 		object := w.object("PopService", "pop", spec)
 		if err := kube.Create(t.Context(), object, client.DryRunAll); err != nil {
+			if i < usual {
+				t.Errorf("%s is refused: %v", spec, err)
+			}
 			continue
 		}
 		taken++

@@ -31,7 +31,7 @@ import (
 const (
 	patience     = time.Minute // for what must come; it never passes when all is well
 	storageClass = "envtest"
-	volumes      = 40
+	volumes      = 80
 )
 
 // makeVolumes makes what claims are bound to.

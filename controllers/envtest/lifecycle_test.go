@@ -312,6 +312,34 @@ func TestChangeOfMindKeepsTheMail(t *testing.T) {
 	}
 }
 
+// So does whoever asks for the objects of a PopService to stay.
+func TestOrphaningKeepsTheMail(t *testing.T) {
+	w := newWorld(t)
+	w.running(func(s *v1alpha1.PopServiceSpec) { s.Storage.OnDelete = v1alpha1.Delete })
+	w.must(kube.Delete(w.ctx, &v1alpha1.PopService{ObjectMeta: metav1.ObjectMeta{Name: "pop", Namespace: w.namespace}},
+		client.PropagationPolicy(metav1.DeletePropagationOrphan)))
+	w.awaitGone("pop", &v1alpha1.PopService{})
+	var claim corev1.PersistentVolumeClaim
+	if w.get("pop-maildrops", &claim); claim.DeletionTimestamp != nil {
+		t.Error("the claim goes")
+	}
+}
+
+// A claim of another class than the spec's, which cannot be applied, does not hold up a deletion either.
+func TestClaimOfAnotherClass(t *testing.T) {
+	w := newWorld(t)
+	w.running()
+	w.must(kube.Delete(w.ctx, &v1alpha1.PopService{ObjectMeta: metav1.ObjectMeta{Name: "pop", Namespace: w.namespace}}))
+	w.awaitGone("pop", &v1alpha1.PopService{})
+	w.create(service(func(s *v1alpha1.PopServiceSpec) {
+		s.Storage.OnDelete, s.Storage.Volume.StorageClassName = v1alpha1.Delete, new("other")
+	}))
+	w.awaitService("pop", metav1.ConditionFalse, "ClaimRefused")
+	w.must(kube.Delete(w.ctx, &v1alpha1.PopService{ObjectMeta: metav1.ObjectMeta{Name: "pop", Namespace: w.namespace}}))
+	w.awaitGone("pop", &v1alpha1.PopService{})
+	w.awaitGone("pop-maildrops", &corev1.PersistentVolumeClaim{})
+}
+
 // A size that the class does not allow is told, can be taken back, and does not hold up a deletion.
 func TestRefusedGrowth(t *testing.T) {
 	w := newWorld(t)

@@ -44,7 +44,7 @@ func (s *state) podTrouble() (reason, message string) {
 			return reasonPodFailing, fmt.Sprintf("pod %s: %s", s.pods[i].Name, trouble)
 		}
 	}
-	if s.deployment == nil && !s.isDirectoryWritten() {
+	if !s.hasDeployment() && !s.isDirectoryWritten() {
 		return reasonStarting, fmt.Sprintf("%d buckets of the directory are to be written before a server starts: "+
 			"see DirectorySynced and the Mailboxes", len(s.directory.missing))
 	}

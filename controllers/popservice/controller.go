@@ -30,7 +30,8 @@ import (
 // +kubebuilder:rbac:groups=popservice.io,resources=popservices/status,verbs=patch
 // +kubebuilder:rbac:groups=popservice.io,resources=popservices/finalizers,verbs=update
 // +kubebuilder:rbac:groups=popservice.io,resources=mailboxes,verbs=get;list;watch
-// +kubebuilder:rbac:groups="",resources=configmaps;services;serviceaccounts;persistentvolumeclaims,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups="",resources=configmaps;services;serviceaccounts,verbs=get;list;watch;create;patch
+// +kubebuilder:rbac:groups="",resources=persistentvolumeclaims,verbs=get;list;watch;create;patch;delete
 // +kubebuilder:rbac:groups="",resources=secrets,verbs=get;list;watch;create;patch
 // +kubebuilder:rbac:groups="",resources=pods,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=apps,resources=deployments,verbs=get;list;watch;create;patch

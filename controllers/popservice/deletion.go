@@ -5,13 +5,13 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/popservice/popservice/api/v1alpha1"
 	"github.com/popservice/popservice/controllers/internal/names"
-	"github.com/popservice/popservice/controllers/popservice/resources"
 )
 
 // finalizer is on PopServices whose claim goes with them. So what onDelete says at the very end counts, and not what it said
@@ -47,8 +47,8 @@ func (r *Reconciler) finish(ctx context.Context, key client.ObjectKey) error {
 	if service.DeletionTimestamp == nil || !controllerutil.ContainsFinalizer(&service, finalizer) {
 		return nil
 	}
-	if service.Spec.Storage.OnDelete == v1alpha1.Delete {
-		if err := r.bequeath(ctx, &service); err != nil {
+	if service.Spec.Storage.OnDelete == v1alpha1.Delete && !isOrphaning(&service) {
+		if err := r.deleteClaim(ctx, &service); err != nil {
 			return err
 		}
 	}
@@ -57,19 +57,27 @@ func (r *Reconciler) finish(ctx context.Context, key client.ObjectKey) error {
 	return r.writeFinalizers(ctx, &service, before)
 }
 
-// bequeath makes the PopService the owner of its claim, which the garbage collector then deletes after it. The operator
-// itself needs no right to delete claims.
-func (r *Reconciler) bequeath(ctx context.Context, service *v1alpha1.PopService) error {
-	s := &state{service: service, input: resources.Input{Service: service}}
+// isOrphaning tells whether whoever deletes the PopService asked for its objects to stay (--cascade=orphan).
+func isOrphaning(service *v1alpha1.PopService) bool {
+	return controllerutil.ContainsFinalizer(service, metav1.FinalizerOrphanDependents)
+}
+
+// deleteClaim deletes the claim that was made for the PopService, and no other one that has its name meanwhile. It goes when
+// no pod uses it any more.
+func (r *Reconciler) deleteClaim(ctx context.Context, service *v1alpha1.PopService) error {
+	s := &state{service: service}
 	id := s.identity(claimKind, names.Claim(service.Name))
 	var claim corev1.PersistentVolumeClaim
 	if err := r.Live.Get(ctx, s.key(id.Name), &claim); err != nil {
 		return client.IgnoreNotFound(err)
 	}
-	if !id.Owns(&claim) {
+	if !id.Owns(&claim) || claim.DeletionTimestamp != nil {
 		return nil
 	}
 	log.FromContext(ctx).Info("the claim goes with the PopService, as onDelete says", "claim", id.Name)
-	_, err := r.Applier.Apply(ctx, id, resources.ClaimToGo(s.input, &claim), nil, nil)
-	return err
+	if err := r.Delete(ctx, &claim, client.Preconditions{UID: &claim.UID}); client.IgnoreNotFound(err) != nil {
+		r.Recorder.Eventf(service, &claim, corev1.EventTypeWarning, reasonRefused, "Delete", "%v; trying again", err)
+		return fmt.Errorf("delete PersistentVolumeClaim %q: %w", id.Name, err)
+	}
+	return nil
 }

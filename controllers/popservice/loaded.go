@@ -107,14 +107,19 @@ const syncGrace = 5 * time.Second
 // directorySynced tells whether every server has loaded every bucket of the directory. It is no hindrance to Ready
 // while one has not: the Mailboxes that it is about say so themselves, and the others are served.
 func (s *state) directorySynced() finding {
-	const kind = v1alpha1.ConditionDirectorySynced
-	if s.trouble.Reason != "" {
-		f := pending(kind, s.trouble.Reason, fmt.Sprintf("bucket %q of the directory cannot be written: %s", s.troubled,
-			s.trouble.Message))
-		f.stalled = s.trouble.Reason != mailboxes.ReasonApplyFailed
-		f.blocks = s.deployment == nil // otherwise those mailboxes say it themselves, and the others are served
+	f := s.directoryLoaded()
+	if s.trouble.Reason == "" || f.blocks && s.hasDeployment() {
 		return f
 	}
+	f = pending(f.Type, s.trouble.Reason, fmt.Sprintf("bucket %q of the directory cannot be written: %s", s.troubled,
+		s.trouble.Message))
+	f.stalled = s.trouble.Reason != mailboxes.ReasonApplyFailed
+	f.blocks = !s.hasDeployment() // otherwise those mailboxes say it themselves, and the others are served
+	return f
+}
+
+func (s *state) directoryLoaded() finding {
+	const kind = v1alpha1.ConditionDirectorySynced
 	if f, ok := s.unreachable(kind); ok {
 		return f
 	}

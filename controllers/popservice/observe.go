@@ -143,7 +143,7 @@ func (r *Reconciler) observeDirectory(ctx context.Context, s *state) error {
 	if err != nil {
 		return fmt.Errorf("list directory: %w", err)
 	}
-	s.directory = readWritten(secrets.Items, resources.DefaultsHash(s.service.Spec.MailboxDefaults))
+	s.directory = s.readWritten(secrets.Items, resources.DefaultsHash(s.service.Spec.MailboxDefaults))
 	var mailboxes v1alpha1.MailboxList
 	err = r.List(ctx, &mailboxes, client.InNamespace(s.service.Namespace), client.MatchingFields{index.Service: s.service.Name},
 		client.UnsafeDisableDeepCopy)
@@ -156,10 +156,14 @@ func (r *Reconciler) observeDirectory(ctx context.Context, s *state) error {
 	return nil
 }
 
-func readWritten(secrets []metav1.PartialObjectMetadata, defaults string) written {
+// readWritten leaves out what is left of a PopService that had the name before: it is about to go.
+func (s *state) readWritten(secrets []metav1.PartialObjectMetadata, defaults string) written {
 	w := written{revisions: make(map[string]int64), missing: make(map[string]bool), outdated: make(map[string]bool),
 		since: make(map[string]int64)}
 	for _, secret := range secrets {
+		if !metav1.IsControlledBy(&secret, s.service) {
+			continue
+		}
 		bucket := secret.Labels[names.LabelBucket]
 		w.revisions[bucket], _ = strconv.ParseInt(secret.Annotations[names.AnnotationRevision], 10, 64)
 		hash, since := resources.ParseDefaults(secret.Annotations[names.AnnotationDefaults])

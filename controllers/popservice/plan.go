@@ -4,6 +4,7 @@ import (
 	"fmt"
 
 	corev1 "k8s.io/api/core/v1"
+	metav1 "k8s.io/apimachinery/pkg/apis/meta/v1"
 	"k8s.io/apimachinery/pkg/runtime"
 	"k8s.io/apimachinery/pkg/runtime/schema"
 	appsv1ac "k8s.io/client-go/applyconfigurations/apps/v1"
@@ -49,7 +50,7 @@ func (s *state) plan() []child {
 		children = append(children, s.planConfig())
 	}
 	children = append(children, s.planClaim(), s.planAccount())
-	if s.configErr == nil && (s.deployment != nil || s.isDirectoryWritten()) {
+	if s.configErr == nil && (s.hasDeployment() || s.isDirectoryWritten()) {
 		children = append(children, s.planDeployment())
 	}
 	children = append(children, s.planServices()...)
@@ -78,6 +79,11 @@ func (s *state) planSecrets() []child {
 	controlTLS := s.planSecret(s.controlTLS, names.ControlTLS(name), resources.ControlTLS(s.input, server))
 	controlTLS.file = true
 	return []child{bundle, s.planSecret(s.controlCA, names.ControlCA(name), resources.ControlCA(s.input, ca)), controlTLS}
+}
+
+// hasDeployment tells of one that was made for this very PopService, and not for one that had the name before.
+func (s *state) hasDeployment() bool {
+	return s.deployment != nil && metav1.IsControlledBy(s.deployment, s.service)
 }
 
 // isDirectoryWritten tells whether every Mailbox has been looked at once. Before that no server is started: it would tell

@@ -98,7 +98,7 @@ func TestCheckCertificates(t *testing.T) {
 
 // world is a PopService in whose way nothing is; a test changes one thing.
 func world(change ...func(*state)) *state {
-	service := &v1alpha1.PopService{ObjectMeta: metav1.ObjectMeta{Name: "pop", Namespace: "mail"}}
+	service := &v1alpha1.PopService{ObjectMeta: metav1.ObjectMeta{Name: "pop", Namespace: "mail", UID: "u"}}
 	service.Spec.Limits.MaxCommandOctets = 512
 	size := corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("10Gi")}
 	s := &state{
@@ -110,7 +110,8 @@ func world(change ...func(*state)) *state {
 			Spec:   corev1.PersistentVolumeClaimSpec{Resources: corev1.VolumeResourceRequirements{Requests: size}},
 			Status: corev1.PersistentVolumeClaimStatus{Phase: corev1.ClaimBound, Capacity: size},
 		},
-		deployment: &appsv1.Deployment{Status: appsv1.DeploymentStatus{Replicas: 1, ReadyReplicas: 1, UpdatedReplicas: 1}},
+		deployment: &appsv1.Deployment{ObjectMeta: metav1.ObjectMeta{OwnerReferences: []metav1.OwnerReference{{UID: "u",
+			Controller: new(true)}}}, Status: appsv1.DeploymentStatus{Replicas: 1, ReadyReplicas: 1, UpdatedReplicas: 1}},
 		servers: []fleet.Server{{Name: "pod-1", Ready: true, Status: &control.Status{
 			Config:       control.Config{Revision: "r1"},
 			Directory:    control.Directory{Revisions: map[string]int64{"2a": 7}},
@@ -161,6 +162,13 @@ func TestConditions(t *testing.T) {
 			s.certificates = nil
 			s.directory.missing = map[string]bool{"2b": true}
 		}, "Available", "Starting", "Reconciling"},
+		{"a Deployment of the one that had the name before", func(s *state) {
+			s.deployment.OwnerReferences[0].UID, s.deployment.Status = "other", appsv1.DeploymentStatus{}
+			s.directory.missing = map[string]bool{"2b": true}
+		}, "Available", "Starting", "Reconciling"},
+		{"other defaults, and a bucket that cannot be written", func(s *state) {
+			s.directory.outdated, s.trouble.Reason = map[string]bool{"2a": true}, mailboxes.ReasonRefused
+		}, "DirectorySynced", "Syncing", "Reconciling"},
 		{"a Deployment that has just been written", func(s *state) { s.rollsOut = true }, "", "Updating", "Reconciling"},
 		{"a bucket of other defaults", func(s *state) { s.directory.outdated = map[string]bool{"2a": true} }, "DirectorySynced",
 			"Syncing", "Reconciling"},

@@ -22,13 +22,6 @@ func Claim(in Input, current *corev1.PersistentVolumeClaim) *corev1ac.Persistent
 		WithSpec(spec)
 }
 
-// ClaimToGo is the claim as it is, but for its owner: it goes when the PopService is gone.
-func ClaimToGo(in Input, current *corev1.PersistentVolumeClaim) *corev1ac.PersistentVolumeClaimApplyConfiguration {
-	claim := Claim(in, current).WithOwnerReferences(in.owner())
-	claim.Spec.Resources.WithRequests(current.Spec.Resources.Requests) // whatever else is asked for may be refused
-	return claim
-}
-
 // claimClass gives the class that is asked for, or, where none is, that of a claim that is there: it cannot change.
 func claimClass(wanted *string, current *corev1.PersistentVolumeClaim) *string {
 	if wanted == nil && current != nil {
@@ -38,6 +31,7 @@ func claimClass(wanted *string, current *corev1.PersistentVolumeClaim) *string {
 }
 
 func claimSize(wanted resource.Quantity, current *corev1.PersistentVolumeClaim) resource.Quantity {
+	wanted.RoundUp(0)
 	if current == nil {
 		return wanted
 	}

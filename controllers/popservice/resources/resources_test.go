@@ -187,12 +187,6 @@ func TestClaim(t *testing.T) {
 	if claim.Spec.Resources.Requests.Storage().String() != "20Gi" {
 		t.Errorf("a claim was shrunk to %s", claim.Spec.Resources.Requests.Storage())
 	}
-	smaller := larger.DeepCopy()
-	smaller.Spec.Resources.Requests[corev1.ResourceStorage] = resource.MustParse("1Gi")
-	claim = object[corev1.PersistentVolumeClaim](t, ClaimToGo(input(), smaller))
-	if len(claim.OwnerReferences) != 1 || claim.Spec.Resources.Requests.Storage().String() != "1Gi" {
-		t.Errorf("a claim that is to go is to be as it is, but for its owner: %+v", claim)
-	}
 }
 
 func TestService(t *testing.T) {
