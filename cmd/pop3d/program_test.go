@@ -179,7 +179,7 @@ func (p *program) writeMailboxes(passwords map[string]string) {
 			Credentials: []directory.Credential{{Name: "default", Verifier: verifier.Derive([]byte(password))}},
 		}
 		if strings.HasPrefix(address, "small@") {
-			r.Quota.ProhibitReceive = 4096
+			r.Quota.ProhibitReceive = 500
 		}
 		buckets[directory.Bucket(r.ID)] = append(buckets[directory.Bucket(r.ID)], r)
 	}

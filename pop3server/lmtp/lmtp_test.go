@@ -81,7 +81,7 @@ func start(t *testing.T, store maildrop.Store) *fixture {
 	f.settings = Settings{"mx.example.com", 100000, 3, config.Reject}
 	if store == nil {
 		var err error
-		if store, err = maildrop.NewFileStore(t.TempDir(), slog.New(slog.DiscardHandler)); err != nil {
+		if store, err = maildrop.New(t.TempDir(), maildrop.Options{Log: slog.New(slog.DiscardHandler)}); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -330,19 +330,21 @@ func TestOneMailboxUnderTwoNamesGetsOneCopy(t *testing.T) {
 	}
 }
 
+// fill delivers a message that reaches the quota exactly.
+func (f *fixture) fill(t *testing.T, record directory.Record) {
+	t.Helper()
+	const head = 98 // of a message's record in the store
+	body := "\r\n" + strings.Repeat("x", int(record.Quota.ProhibitReceive)-head-4) + "\r\n"
+	results, err := f.Store.Deliver(t.Context(), []maildrop.Recipient{{Mailbox: mailbox(record)}}, strings.NewReader(body))
+	if err != nil || results[0] != nil {
+		t.Fatal(err, results)
+	}
+}
+
 func TestOverQuotaIsToldBeforeTheText(t *testing.T) {
 	f := start(t, nil)
+	f.fill(t, small)
 	c := f.greet(t)
-	for range 2 {
-		c.script(`C: MAIL FROM:<>
-			S: 250
-			C: RCPT TO:<small@example.com>
-			S: 250
-			C: DATA
-			S: 354
-			C: .
-			S: 250`)
-	}
 	c.script(`C: MAIL FROM:<>
 		S: 250
 		C: RCPT TO:<small@example.com>

@@ -21,6 +21,7 @@ type canonicalWriter struct {
 	pendingCRs  int  // CRs that were read and not written: what follows says what they mean
 	inLine      bool // the line being written has at least one octet
 	headerEnded bool // there was an empty line
+	dots        bool // a line begins with a dot
 }
 
 func newCanonicalWriter(w *bufio.Writer) *canonicalWriter { return &canonicalWriter{w: w} }
@@ -73,6 +74,7 @@ func (c *canonicalWriter) text(text []byte) {
 
 // octets writes text without CR and LF.
 func (c *canonicalWriter) octets(text []byte) {
+	c.dots = c.dots || !c.inLine && text[0] == '.'
 	c.inLine = true
 	for {
 		before, after, found := bytes.Cut(text, []byte{0})

@@ -7,6 +7,8 @@ import (
 	"os"
 	"path/filepath"
 	"syscall"
+
+	"golang.org/x/sys/unix"
 )
 
 // What mail is kept in is nobody else's to read.
@@ -57,37 +59,20 @@ func replaceFile(path, contents string) error {
 	return syncFolder(filepath.Dir(path))
 }
 
-// lockFile takes the exclusive lock on a file, which it makes if need be, and waits for whoever has it. It is let go of
-// when the file is closed, also by the end of the process.
-func lockFile(path string) (*os.File, error) {
-	file, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, fileMode)
-	if err != nil {
-		return nil, err
-	}
-	if err := lock(file); err != nil {
-		_ = file.Close()
-		return nil, err
-	}
-	return file, nil
-}
-
-// lock takes the exclusive lock on an open file.
-func lock(file *os.File) error {
-	for {
-		err := syscall.Flock(int(file.Fd()), syscall.LOCK_EX)
-		if err == nil {
-			return nil
-		}
-		if !errors.Is(err, syscall.EINTR) {
-			return fmt.Errorf("lock %s: %w", file.Name(), err)
-		}
-	}
-}
-
 // classify marks errors that mean a full volume.
 func classify(err error) error {
 	if errors.Is(err, syscall.ENOSPC) || errors.Is(err, syscall.EDQUOT) {
 		return fmt.Errorf("%w: %w", ErrNoSpace, err)
 	}
 	return err
+}
+
+// allocate gives a file room on the volume, without changing what is in it.
+func allocate(file *os.File, octets int64) error {
+	for {
+		err := unix.Fallocate(int(file.Fd()), 0, 0, octets)
+		if !errors.Is(err, syscall.EINTR) {
+			return err
+		}
+	}
 }

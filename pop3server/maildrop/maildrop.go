@@ -1,10 +1,13 @@
-// Package maildrop keeps mail: the contract between the store and those who use it, and the store itself.
+// Package maildrop keeps mail: the contract between the store and those who use it, and the store itself. The format on
+// disk is described in format.go.
 package maildrop
 
 import (
+	"cmp"
 	"context"
 	"errors"
 	"io"
+	"strconv"
 	"time"
 )
 
@@ -18,12 +21,20 @@ var (
 	ErrNoSpace = errors.New("no space left on the volume")
 	// ErrForeignOwner: the maildrop was made by another owner, whose mail this one must not see.
 	ErrForeignOwner = errors.New("maildrop belongs to another owner")
+	// ErrDamaged: what the store has of a message is not what it was given.
+	ErrDamaged = errors.New("message is damaged")
 )
 
 // Mailbox says which maildrop is meant and on whose behalf.
 type Mailbox struct {
 	ID    string // 26 characters of a-z and 2-7, as directory.MailboxID gives it
 	Owner string // what declared the mailbox; empty in no case
+	// Adopt says that the owner takes over a maildrop which another one has made, with all mail in it.
+	Adopt bool
+	// Address is where warnings of the quota are addressed to.
+	Address string
+	// IssueWarning is the size in octets of storage at which the user is warned; 0 is never.
+	IssueWarning int64
 	// ProhibitReceive is the quota in octets of storage; 0 is unlimited.
 	ProhibitReceive int64
 }
@@ -33,6 +44,15 @@ type Recipient struct {
 	Mailbox
 	// Trace are header fields for this recipient alone, put before the message, each line ended by CRLF.
 	Trace []byte
+}
+
+// Policy says how long messages are kept; no age is for ever.
+type Policy struct {
+	// UnreadMaxAge and ReadMaxAge are counted from delivery, for messages that were never read, and for those that were
+	// ([MS-STANXPOP3] E0005).
+	UnreadMaxAge, ReadMaxAge time.Duration
+	// DeletedItemRetention is how long a removed message can be restored; none is not at all.
+	DeletedItemRetention time.Duration
 }
 
 // Store is a folder of maildrops. Its methods may be called at the same time, also by several processes on one folder.
@@ -57,10 +77,13 @@ type Session interface {
 	// Messages gives the snapshot in ascending order of unique-ids; the caller must not change it.
 	Messages() []Message
 	// Body opens the message for reading: canonical octets, CRLF line ends, not dot-stuffed, exactly Message.Octets of them.
-	// It fails with ErrVanished when another session or retention has removed the message.
+	// It fails with ErrVanished when another session or retention has removed the message. The reader fails with ErrDamaged
+	// before its end where the octets are not those that were stored.
 	Body(ctx context.Context, message Message) (io.ReadCloser, error)
-	// Delete removes messages durably. Those that are gone already count as removed. Should it fail, some may have been
-	// removed; a message that was not named never is ([MS-STANXPOP3] V0006).
+	// MarkRead notes that a message was read, for retention. It is written down by Delete or Close, and may be lost by a crash.
+	MarkRead(message Message)
+	// Delete removes messages durably: all of them, or none where it fails. Those that are gone already count as removed. A
+	// message that was not named is never removed ([MS-STANXPOP3] V0006).
 	Delete(ctx context.Context, messages []Message) error
 	// Close gives up the snapshot.
 	Close() error
@@ -68,15 +91,43 @@ type Session interface {
 
 // Message is a row of the snapshot.
 type Message struct {
-	// UID is the unique-id: decimal digits, rising, never used again (C0007, C0008, C0009).
-	UID string
 	// Octets is the exact size: what RETR sends, before dot-stuffing, without the final ".CRLF".
 	Octets int64
 	// StorageOctets is what the message occupies in the store.
 	StorageOctets int64
-	// Received is when it was delivered.
-	Received time.Time
+
+	uid      uint64
+	former   string
+	received int64 // seconds since 1970
+	offset   int64 // in the journal
+	length   uint32
+	flags    uint32
 }
+
+// UID is the unique-id (C0007): decimal digits, rising, never used again (C0008, C0009); or, of a message that was imported,
+// the one that it had before.
+func (m Message) UID() string {
+	if m.former != "" {
+		return m.former
+	}
+	return strconv.FormatUint(m.uid, 10)
+}
+
+// AppendUID puts the unique-id behind what is there.
+func (m Message) AppendUID(dst []byte) []byte {
+	if m.former != "" {
+		return append(dst, m.former...)
+	}
+	return strconv.AppendUint(dst, m.uid, 10)
+}
+
+// Received is when the message was delivered.
+func (m Message) Received() time.Time { return time.Unix(m.received, 0).UTC() }
+
+// Dotless tells that no line of the message begins with a dot, so that it is sent as it stands.
+func (m Message) Dotless() bool { return m.flags&flagDots == 0 }
+
+func byUID(a, b Message) int { return cmp.Compare(a.uid, b.uid) }
 
 // Usage is what a maildrop holds.
 type Usage struct {

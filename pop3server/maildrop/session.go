@@ -1,64 +1,220 @@
 package maildrop
 
 import (
+	"bytes"
 	"context"
 	"errors"
 	"fmt"
+	"hash/crc32"
 	"io"
-	"io/fs"
 	"os"
-	"path/filepath"
+	"slices"
+	"sync"
+	"syscall"
+	"time"
 )
 
-// fileSession is a Session of a FileStore.
-type fileSession struct {
-	drop     drop
+// session is a Session of a JournalStore.
+type session struct {
+	box      *box
+	mailbox  Mailbox
+	journal  *journal // nil where the maildrop did not exist
 	messages []Message
+	read     []uint64
+	done     func()
 }
 
-var _ Session = (*fileSession)(nil)
+var _ Session = (*session)(nil)
 
 // Messages implements Session.
-func (s *fileSession) Messages() []Message { return s.messages }
+func (s *session) Messages() []Message { return s.messages }
+
+// MarkRead implements Session.
+func (s *session) MarkRead(m Message) { s.read = append(s.read, m.uid) }
 
 // Body implements Session.
-func (s *fileSession) Body(_ context.Context, m Message) (io.ReadCloser, error) {
-	file, err := os.Open(s.path(m))
-	if errors.Is(err, fs.ErrNotExist) {
-		return nil, fmt.Errorf("%w: unique-id %s", ErrVanished, m.UID)
-	}
+func (s *session) Body(_ context.Context, m Message) (io.ReadCloser, error) {
+	now, err := s.box.now(m.uid)
 	if err != nil {
-		return nil, fmt.Errorf("open message: %w", err)
-	}
-	info, err := file.Stat()
-	if err == nil && info.Size() != m.Octets {
-		err = fmt.Errorf("message %s is damaged: it has %d octets instead of %d", file.Name(), info.Size(), m.Octets)
-	}
-	if err != nil {
-		_ = file.Close()
 		return nil, err
 	}
-	return file, nil
+	body, err := s.box.body(s.journal, m)
+	if errors.Is(err, syscall.ESTALE) { // the file of this generation is gone from a network file system
+		body, err = s.box.body(now.journal, now.Message)
+	}
+	now.journal.release()
+	return body, err
 }
 
-// Delete implements Session. It goes on after an error, so that as much as possible is removed.
-func (s *fileSession) Delete(_ context.Context, messages []Message) error {
+// current is a message where it stands now.
+type current struct {
+	Message
+	journal *journal
+}
+
+// now finds a message in the maildrop as it is now.
+func (b *box) now(uid uint64) (current, error) {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.refresh(); err != nil {
+		return current{}, err
+	}
+	if b.st != nil {
+		if m, ok := b.st.find(uid); ok {
+			return current{m, b.journal.acquire()}, nil
+		}
+	}
+	return current{}, fmt.Errorf("%w: unique-id %d", ErrVanished, uid)
+}
+
+// recordBuffers hold records that are being read.
+var recordBuffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
+
+// body opens a message that stands in a journal.
+func (b *box) body(j *journal, m Message) (io.ReadCloser, error) {
+	buffer := recordBuffers.Get().(*bytes.Buffer)
+	buffer.Reset()
+	buffer.Grow(int(m.length))
+	data := buffer.AvailableBuffer()[:m.length]
+	body, err := b.parseBody(j, m, data)
+	if err != nil {
+		recordBuffers.Put(buffer)
+		return nil, err
+	}
+	body.buffer = buffer
+	return body, nil
+}
+
+func (b *box) parseBody(j *journal, m Message, data []byte) (*bodyFile, error) {
+	if _, err := j.file.ReadAt(data, m.offset); err != nil {
+		return nil, fmt.Errorf("read journal: %w", err)
+	}
+	r, err := parseHead(data, seal{j.salt, m.offset})
+	if err != nil {
+		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+	}
+	mr, ok := r.(*messageRecord)
+	if !ok || mr.uid != m.uid {
+		return nil, fmt.Errorf("%w: another record stands in its place", ErrDamaged)
+	}
+	p, _ := parsePrefix(data)
+	inline := data[p.head : p.head+mr.inline]
+	if crc32.Checksum(inline, castagnoli) != mr.inlineCRC {
+		return nil, fmt.Errorf("%w: its checksum is wrong", ErrDamaged)
+	}
+	body := &bodyFile{inline: inline}
+	if mr.flags&flagFile != 0 {
+		body.crc, body.left = mr.fileCRC, mr.octets-int64(mr.inline)
+		if body.file, err = os.Open(bodyPath(b.path("b"), mr.file)); err != nil {
+			return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
+		}
+	}
+	return body, nil
+}
+
+// bodyFile reads a body: what stands in the journal, and then what stands in a file.
+type bodyFile struct {
+	inline []byte
+	file   *os.File // nil if there is none
+	left   int64    // octets of the file that have not been read
+	sum    uint32
+	crc    uint32
+	buffer *bytes.Buffer
+}
+
+// Read implements io.Reader. The last octets of a file are given only if all of it is right.
+func (f *bodyFile) Read(p []byte) (int, error) {
+	if len(f.inline) > 0 {
+		n := copy(p, f.inline)
+		f.inline = f.inline[n:]
+		return n, nil
+	}
+	if f.file == nil || f.left == 0 {
+		return 0, io.EOF
+	}
+	n, err := f.file.Read(p[:min(int64(len(p)), f.left)])
+	f.sum = crc32.Update(f.sum, castagnoli, p[:n])
+	f.left -= int64(n)
+	switch {
+	case errors.Is(err, io.EOF):
+		return 0, fmt.Errorf("%w: its file is too short", ErrDamaged)
+	case err == nil && f.left == 0 && f.sum != f.crc:
+		return 0, fmt.Errorf("%w: the checksum of its file is wrong", ErrDamaged)
+	}
+	return n, err
+}
+
+// Close implements io.Closer.
+func (f *bodyFile) Close() error {
+	if f.buffer != nil {
+		f.inline = nil
+		if f.buffer.Cap() <= 2*inlineOctets {
+			recordBuffers.Put(f.buffer)
+		}
+		f.buffer = nil
+	}
+	if f.file == nil {
+		return nil
+	}
+	return f.file.Close()
+}
+
+// Delete implements Session.
+func (s *session) Delete(_ context.Context, messages []Message) error {
 	if len(messages) == 0 {
 		return nil
 	}
-	var errs []error
-	for _, m := range messages {
-		if err := os.Remove(s.path(m)); err != nil && !errors.Is(err, fs.ErrNotExist) {
-			errs = append(errs, fmt.Errorf("remove message: %w", err))
-		}
+	uids := make([]uint64, len(messages))
+	for i, m := range messages {
+		uids[i] = m.uid
 	}
-	if err := syncFolder(s.drop.messages); err != nil {
-		errs = append(errs, fmt.Errorf("remove messages: %w", err))
+	slices.Sort(uids)
+	err := s.box.store.withReserve(func() error {
+		return s.box.write(s.mailbox, func(st *state, w *batch) error {
+			s.addRead(st, w, uids)
+			live := slices.DeleteFunc(slices.Clone(uids), func(uid uint64) bool { _, ok := st.find(uid); return !ok })
+			if len(live) > 0 {
+				w.add(&removeRecord{reasonQuit, time.Now().Unix(), setOf(slices.Compact(live))})
+			}
+			return nil
+		})
+	})
+	if err != nil {
+		return fmt.Errorf("remove messages: %w", classify(err))
 	}
-	return errors.Join(errs...)
+	s.read = nil
+	s.box.store.compactSoon(s.box)
+	return nil
 }
 
-func (s *fileSession) path(m Message) string { return filepath.Join(s.drop.messages, fileName(m)) }
+// addRead adds the read marks that are new, of messages that are not to be removed anyway.
+func (s *session) addRead(st *state, w *batch, removing []uint64) {
+	slices.Sort(s.read)
+	fresh := slices.DeleteFunc(slices.Compact(slices.Clone(s.read)), func(uid uint64) bool {
+		_, live := st.find(uid)
+		_, going := slices.BinarySearch(removing, uid)
+		return !live || going || st.seen.contains(uid)
+	})
+	if len(fresh) > 0 {
+		w.add(&seenRecord{setOf(fresh)})
+	}
+}
 
-// Close implements Session.
-func (s *fileSession) Close() error { return nil }
+// Close implements Session. Read marks are written without being synced: to lose some by a crash is no harm.
+func (s *session) Close() error {
+	defer s.done()
+	defer s.journal.release()
+	if len(s.read) == 0 {
+		return nil
+	}
+	s.box.mu.Lock()
+	defer s.box.mu.Unlock()
+	err := s.box.writeLocked(s.mailbox, false, func(st *state, w *batch) error {
+		s.addRead(st, w, nil)
+		return nil
+	})
+	if err != nil {
+		return fmt.Errorf("write read marks: %w", err)
+	}
+	return nil
+}

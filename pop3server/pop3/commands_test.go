@@ -35,7 +35,7 @@ func TestCommandsInEachState(t *testing.T) {
 			wrong.expect(wrongState)
 		}
 	}
-	in.script("C: STAT\nS: +OK 1 4096")
+	in.script("C: STAT\nS: +OK 1 112")
 	out.login()
 }
 
@@ -73,8 +73,8 @@ func TestArguments(t *testing.T) {
 		{"TOP 2 0", noMessage},
 		{"RETR 4294967296", wrongArguments}, {"RETR 4294967297", wrongArguments}, {"LIST 18446744073709551617", wrongArguments},
 		{"DELE 99999999999999999999999999999999999999999", wrongArguments},
-		{"LIST 1", "+OK 1 4096"}, {"LIST 0000000001", "+OK 1 4096"}, {"list 1 ", "+OK 1 4096"}, {"UIDL 1", "+OK 1 1"},
-		{"LIST\t1", "+OK 1 4096"}, {"LIST \t  1\t ", "+OK 1 4096"}, {"lIsT 1", "+OK 1 4096"}, {"STAT ", "+OK 1 4096"},
+		{"LIST 1", "+OK 1 112"}, {"LIST 0000000001", "+OK 1 112"}, {"list 1 ", "+OK 1 112"}, {"UIDL 1", "+OK 1 1"},
+		{"LIST\t1", "+OK 1 112"}, {"LIST \t  1\t ", "+OK 1 112"}, {"lIsT 1", "+OK 1 112"}, {"STAT ", "+OK 1 112"},
 		{"NOOP", "+OK"}, {"RSET", "+OK"}, {"DELE\t1", "+OK"}, {"STAT", "+OK 0 0"},
 	} {
 		c.say(test.command + "\r\n")

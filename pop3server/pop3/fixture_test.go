@@ -129,7 +129,7 @@ func (b *syncBuffer) String() string {
 // newFixture makes a server without listeners. Failed logins are not slowed down; plaintext logins are allowed.
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
-	store, err := maildrop.NewFileStore(t.TempDir(), slog.New(slog.DiscardHandler))
+	store, err := maildrop.New(t.TempDir(), maildrop.Options{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -233,7 +233,7 @@ func (f *fixture) expectMessages(address string, uids ...string) {
 	}
 	var got []string
 	for _, m := range session.Messages() {
-		got = append(got, m.UID)
+		got = append(got, m.UID())
 	}
 	if fmt.Sprint(got) != fmt.Sprint(uids) {
 		f.t.Errorf("the maildrop has %v, want %v", got, uids)

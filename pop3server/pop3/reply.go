@@ -1,6 +1,10 @@
 package pop3
 
-import "strconv"
+import (
+	"strconv"
+
+	"github.com/popservice/popservice/pop3server/maildrop"
+)
 
 // refusal is a negative reply. RFC 1939 §3 wants status lines of at most 512 octets ([MS-STANXPOP3] C0001); all of these are
 // constant texts and none quotes the client. Each says why, as far as that is no help to an intruder (V0001).
@@ -81,11 +85,10 @@ func (s *session) numbers(a, b int64) {
 	s.wire.write(append(line, '\r', '\n'))
 }
 
-// numberText sends a line with a number and a text of at most 70 octets.
-func (s *session) numberText(n int64, text string) {
+// numberUID sends a line with a message's number and its unique-id.
+func (s *session) numberUID(n int64, m maildrop.Message) {
 	var space [112]byte
-	line := strconv.AppendInt(space[:0], n, 10)
-	line = append(append(line, ' '), text...)
+	line := m.AppendUID(append(strconv.AppendInt(space[:0], n, 10), ' '))
 	s.wire.write(append(line, '\r', '\n'))
 }
 

@@ -60,13 +60,13 @@ func (s *session) uidl(args arguments) error {
 		return err
 	}
 	s.wire.writeString("+OK ")
-	s.numberText(int64(number), m.UID)
+	s.numberUID(int64(number), m)
 	return nil
 }
 
 func (s *session) uidlAll() error {
 	s.ok("")
-	s.list.each(func(number int, m maildrop.Message) { s.numberText(int64(number), m.UID) })
+	s.list.each(func(number int, m maildrop.Message) { s.numberUID(int64(number), m) })
 	s.end()
 	return nil
 }

@@ -16,7 +16,7 @@ import (
 // RFC 1939 §5, §7: a whole session, with both kinds of sizes. [MS-STANXPOP3] §2.1.4, §2.1.5: storage by default.
 func TestTransaction(t *testing.T) {
 	for mode, sizes := range map[config.SizeMode][5]string{
-		config.StorageSize: {"4096", "8192", "16384", "8192", "4096"}, config.ExactSize: {"17", "5019", "5053", "34", "17"},
+		config.StorageSize: {"120", "5120", "5360", "240", "120"}, config.ExactSize: {"17", "5019", "5053", "34", "17"},
 	} {
 		total := sizes[2:]
 		f := newFixture(t)
@@ -181,9 +181,9 @@ func TestMessageVanishes(t *testing.T) {
 		C: TOP 1 0
 		S: -ERR Message is no longer in the mailbox.
 		C: LIST
-		S: +OK 2 8192
-		S: 1 4096
-		S: 2 4096
+		S: +OK 2 224
+		S: 1 112
+		S: 2 112
 		S: .
 		C: UIDL 1
 		S: +OK 1 1

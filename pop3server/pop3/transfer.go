@@ -29,6 +29,7 @@ func (s *session) retr(args arguments) error {
 	if err := s.transfer(m, s.sendAll); err != nil {
 		return err
 	}
+	s.mail.MarkRead(m)
 	s.log.retrieved++
 	return nil
 }
@@ -77,7 +78,7 @@ func (s *session) refuseBody(m maildrop.Message, err error) error {
 	if errors.Is(err, maildrop.ErrVanished) {
 		return refuseVanished
 	}
-	return s.storeFailed(refuseUnreadable, "cannot open message", fmt.Errorf("message %s: %w", m.UID, err))
+	return s.storeFailed(refuseUnreadable, "cannot open message", fmt.Errorf("message %s: %w", m.UID(), err))
 }
 
 // storeFailed tells the log what the store could not do, and gives the refusal for it; or an error, if it could not because the
@@ -96,7 +97,7 @@ func (s *session) brokenBody(m maildrop.Message, err error) error {
 	if s.wire.err != nil {
 		return s.wire.err
 	}
-	err = s.storeFailed(refuseUnreadable, "cannot read message", fmt.Errorf("message %s: %w", m.UID, err))
+	err = s.storeFailed(refuseUnreadable, "cannot read message", fmt.Errorf("message %s: %w", m.UID(), err))
 	s.wire.stop(err)
 	return errBroken
 }

@@ -39,7 +39,7 @@ type server struct {
 	log           *slog.Logger
 	registry      *prometheus.Registry
 	configuration *configuration
-	store         maildrop.Store
+	store         *maildrop.JournalStore
 	mailboxes     *mailboxes
 	certificates  *certificates
 	identity      *identity // nil without a control port
@@ -72,7 +72,7 @@ func newServer(options Options) (*server, error) {
 		return nil, err
 	}
 	c := s.configuration.now()
-	if s.store, err = maildrop.NewFileStore(c.Maildrop.Path, s.log); err != nil {
+	if s.store, err = maildrop.New(c.Maildrop.Path, maildrop.Options{Log: s.log}); err != nil {
 		return nil, storeError(c, err)
 	}
 	s.mailboxes = newMailboxes(c.Directory.Path, s.log)
@@ -132,6 +132,7 @@ func (s *server) run(ctx context.Context, ports []*port) error {
 	s.drain(context.WithoutCancel(ctx))
 	end()
 	running.Wait()
+	s.store.Close()
 	s.log.Info("stopped")
 	return err
 }

@@ -1,7 +1,6 @@
 package maildrop
 
 import (
-	"bufio"
 	"context"
 	"errors"
 	"fmt"
@@ -34,16 +33,16 @@ type fatal interface {
 	Fatalf(format string, args ...any)
 }
 
-func openStore(t fatal, root string) *FileStore {
+func openStore(t fatal, root string) *JournalStore {
 	t.Helper()
-	s, err := NewFileStore(root, slog.New(slog.DiscardHandler))
+	s, err := New(root, Options{Log: slog.New(slog.DiscardHandler)})
 	if err != nil {
 		t.Fatal(err)
 	}
 	return s
 }
 
-func deliver(t fatal, s *FileStore, box Mailbox, body string) {
+func deliver(t fatal, s *JournalStore, box Mailbox, body string) {
 	t.Helper()
 	results, err := s.Deliver(context.Background(), []Recipient{{Mailbox: box}}, strings.NewReader(body))
 	if err != nil || results[0] != nil {
@@ -51,7 +50,7 @@ func deliver(t fatal, s *FileStore, box Mailbox, body string) {
 	}
 }
 
-func openDrop(t fatal, s *FileStore, box Mailbox) Session {
+func openDrop(t fatal, s *JournalStore, box Mailbox) Session {
 	t.Helper()
 	session, err := s.Open(context.Background(), box)
 	if err != nil {
@@ -76,7 +75,7 @@ func body(t fatal, session Session, m Message) string {
 func uids(messages []Message) []string {
 	var all []string
 	for _, m := range messages {
-		all = append(all, m.UID)
+		all = append(all, m.UID())
 	}
 	return all
 }
@@ -89,7 +88,7 @@ func remove(t fatal, session Session, messages ...Message) {
 }
 
 // drafts tells what is in the store's tmp folder.
-func drafts(t *testing.T, s *FileStore) []string {
+func drafts(t *testing.T, s *JournalStore) []string {
 	t.Helper()
 	found, err := filepath.Glob(filepath.Join(s.tmp, "*"))
 	if err != nil {
@@ -100,7 +99,7 @@ func drafts(t *testing.T, s *FileStore) []string {
 
 func TestDeliverAndRead(t *testing.T) {
 	s := openStore(t, t.TempDir())
-	before := time.Now().Add(-time.Second)
+	before := time.Now().Add(-2 * time.Second)
 	recipient := Recipient{Mailbox: alice, Trace: []byte("Delivered-To: alice\r\n")}
 	results, err := s.Deliver(context.Background(), []Recipient{recipient}, strings.NewReader("A: b\n\nbody"))
 	if err != nil || results[0] != nil {
@@ -112,11 +111,11 @@ func TestDeliverAndRead(t *testing.T) {
 	if got := body(t, session, m); got != want {
 		t.Errorf("body %q, want %q", got, want)
 	}
-	if m.UID != "1" || m.Octets != int64(len(want)) || m.StorageOctets != 4096 {
+	if m.UID() != "1" || m.Octets != int64(len(want)) || m.StorageOctets <= m.Octets || m.StorageOctets > m.Octets+120 {
 		t.Errorf("%+v", m)
 	}
-	if m.Received.Before(before) || m.Received.After(time.Now()) {
-		t.Errorf("received %v", m.Received)
+	if m.Received().Before(before) || m.Received().After(time.Now()) {
+		t.Errorf("received %v", m.Received())
 	}
 	if left := drafts(t, s); len(left) != 0 {
 		t.Errorf("drafts are left: %v", left)
@@ -157,7 +156,7 @@ func TestOpenOfWhatDoesNotExistCreatesNothing(t *testing.T) {
 		t.Errorf("messages %v", messages)
 	}
 	entries, _ := os.ReadDir(root)
-	if len(entries) != 1 || entries[0].Name() != "tmp" {
+	if len(entries) != 2 || entries[0].Name() != "reserve" || entries[1].Name() != "tmp" {
 		t.Errorf("the folder has %v", entries)
 	}
 }
@@ -215,8 +214,8 @@ func TestUIDsOverAnyHistory(t *testing.T) {
 			session := openDrop(t, s, alice)
 			newest := session.Messages()[len(session.Messages())-1]
 			var uid uint64
-			if _, err := fmt.Sscan(newest.UID, &uid); err != nil || uid <= last {
-				t.Fatalf("unique-id %s after %d", newest.UID, last)
+			if _, err := fmt.Sscan(newest.UID(), &uid); err != nil || uid <= last {
+				t.Fatalf("unique-id %s after %d", newest.UID(), last)
 			}
 			last = uid
 			remove(t, session, rapid.SliceOf(rapid.SampledFrom(session.Messages())).Draw(t, "removed")...)
@@ -227,61 +226,26 @@ func TestUIDsOverAnyHistory(t *testing.T) {
 	})
 }
 
-// Without next-uid no number is safe: a message with a higher one may have been removed.
-func TestNextUIDMissingOrDamaged(t *testing.T) {
-	s := openStore(t, t.TempDir())
-	deliver(t, s, alice, hello)
-	d, _ := s.drop(alice.ID)
-	for _, test := range []struct{ name, text string }{
-		{"missing", "-"}, {"empty", ""}, {"torn", "1x"}, {"at its end", "18446744073709551615\n"},
-	} {
-		err := os.WriteFile(d.nextUIDFile(), []byte(test.text), fileMode)
-		if test.name == "missing" {
-			err = os.Remove(d.nextUIDFile())
-		}
-		if err != nil {
-			t.Fatal(err)
-		}
-		results, err := s.Deliver(context.Background(), []Recipient{{Mailbox: alice}}, strings.NewReader(hello))
-		if err != nil || results[0] == nil || !strings.Contains(results[0].Error(), "next-uid") {
-			t.Errorf("%s: result %v (%v), want an error that names next-uid", test.name, results, err)
-		}
-	}
-}
-
-// A server that is killed while it makes a maildrop leaves one that the next delivery completes.
-func TestMaildropThatWasBegun(t *testing.T) {
-	s := openStore(t, t.TempDir())
-	d, _ := s.drop(alice.ID)
-	if err := errors.Join(os.MkdirAll(d.messages, folderMode), d.firstUID()); err != nil {
-		t.Fatal(err)
-	}
-	deliver(t, s, alice, hello)
-	if diff := cmp.Diff([]string{"1"}, uids(openDrop(t, s, alice).Messages())); diff != "" {
-		t.Errorf("(-want +got):\n%s", diff)
-	}
-}
-
 // A quota is over when it is reached or would be exceeded.
 func TestQuota(t *testing.T) {
-	for _, test := range []struct {
+	s := openStore(t, t.TempDir())
+	deliver(t, s, bob, hello)
+	one := openDrop(t, s, bob).Messages()[0].StorageOctets
+	for id, test := range map[string]struct {
 		quota int64
 		taken int
-	}{{1, 0}, {4095, 0}, {4096, 1}, {8191, 1}, {8192, 2}, {0, 3}} {
-		t.Run(fmt.Sprint(test.quota), func(t *testing.T) {
-			s, box := openStore(t, t.TempDir()), alice
-			box.ProhibitReceive = test.quota
-			for i := range 3 {
-				results, err := s.Deliver(context.Background(), []Recipient{{Mailbox: box}}, strings.NewReader(hello))
-				if err != nil || errors.Is(results[0], ErrOverQuota) != (i >= test.taken) {
-					t.Errorf("message %d: %v %v", i+1, err, results[0])
-				}
+	}{"c": {1, 0}, "d": {one - 1, 0}, "e": {one, 1}, "f": {2*one - 1, 1}, "g": {2 * one, 2}, "h": {0, 3}} {
+		box := Mailbox{ID: strings.Repeat(id, 26), Owner: "x", ProhibitReceive: test.quota}
+		for i := range 3 {
+			results, err := s.Deliver(context.Background(), []Recipient{{Mailbox: box}}, strings.NewReader(hello))
+			if err != nil || errors.Is(results[0], ErrOverQuota) != (i >= test.taken) {
+				t.Errorf("quota %d, message %d: %v %v", test.quota, i+1, err, results[0])
 			}
-			u, err := s.Usage(context.Background(), box)
-			if want := (Usage{int64(test.taken), int64(test.taken) * 4096}); err != nil || u != want {
-				t.Errorf("usage %+v, %v; want %+v", u, err, want)
-			}
-		})
+		}
+		u, err := s.Usage(context.Background(), box)
+		if want := (Usage{int64(test.taken), int64(test.taken) * one}); err != nil || u != want {
+			t.Errorf("quota %d: usage %+v, %v; want %+v", test.quota, u, err, want)
+		}
 	}
 }
 
@@ -309,21 +273,33 @@ func TestSnapshotIsFrozen(t *testing.T) {
 	}
 }
 
-// [MS-STANXPOP3] V0006: the other messages are removed, those that were not named stay.
-func TestDeleteGoesOnAfterAnError(t *testing.T) {
-	s := openStore(t, t.TempDir())
+// [MS-STANXPOP3] V0006: where a removal fails, nothing is removed.
+func TestDeleteIsAllOrNothing(t *testing.T) {
+	root := t.TempDir()
+	s := openStore(t, root)
 	for range 3 {
 		deliver(t, s, alice, hello)
 	}
 	session := openDrop(t, s, alice)
-	stuck := session.(*fileSession).path(session.Messages()[0])
-	if err := errors.Join(os.Remove(stuck), os.MkdirAll(filepath.Join(stuck, "x"), folderMode)); err != nil {
-		t.Fatal(err)
+	for _, operation := range []string{"write", "sync"} {
+		s.hooks.failing = func(at string) error {
+			if at == operation {
+				return errors.New("injected")
+			}
+			return nil
+		}
+		if err := session.Delete(context.Background(), session.Messages()[:2]); err == nil {
+			t.Errorf("%s failed, and no error was told", operation)
+		}
+		s.hooks.failing = func(string) error { return nil }
+		for _, store := range []*JournalStore{s, openStore(t, root)} {
+			if diff := cmp.Diff([]string{"1", "2", "3"}, uids(openDrop(t, store, alice).Messages())); diff != "" {
+				t.Errorf("after a failed %s (-want +got):\n%s", operation, diff)
+			}
+		}
 	}
-	if err := session.Delete(context.Background(), session.Messages()[:2]); err == nil {
-		t.Error("no error was told")
-	}
-	if diff := cmp.Diff([]string{"1", "3"}, uids(openDrop(t, s, alice).Messages())); diff != "" {
+	remove(t, session, session.Messages()[:2]...)
+	if diff := cmp.Diff([]string{"3"}, uids(openDrop(t, openStore(t, root), alice).Messages())); diff != "" {
 		t.Errorf("(-want +got):\n%s", diff)
 	}
 }
@@ -340,53 +316,70 @@ func TestBodyThatCannotBeReadIsDeliveredToNobody(t *testing.T) {
 	}
 }
 
-func TestFullVolume(t *testing.T) {
-	full, err := os.OpenFile("/dev/full", os.O_RDWR, 0) // the kernel answers each write with ENOSPC
-	if err != nil {
-		t.Fatal(err)
-	}
-	defer func() { _ = full.Close() }()
-	d := &draft{file: full}
-	if err := classify(d.write([]byte(hello), func(*bufio.Writer) error { return nil })); !errors.Is(err, ErrNoSpace) {
-		t.Errorf("%v, want ErrNoSpace", err)
-	}
-}
-
+// A message of which an octet has changed is not served as if it were whole, be it in the journal or in a file of its own.
 func TestDamagedMessageIsNotServed(t *testing.T) {
-	s := openStore(t, t.TempDir())
-	deliver(t, s, alice, hello)
-	session := openDrop(t, s, alice)
-	m := session.Messages()[0]
-	if err := os.Truncate(session.(*fileSession).path(m), 3); err != nil {
-		t.Fatal(err)
-	}
-	if _, err := session.Body(context.Background(), m); err == nil || errors.Is(err, ErrVanished) {
-		t.Errorf("a message that was cut off: %v", err)
-	}
-}
-
-func TestOtherFilesAreNoMessages(t *testing.T) {
-	for _, name := range []string{"1", "1.2", "01.2.3", "1.2.3.4", "-1.2.3", "1.x.3", ".nfs0001", "18446744073709551616.2.3", ""} {
-		if m, ok := parseName(name); ok {
-			t.Errorf("%q was taken for %+v", name, m)
+	for _, size := range []int{100, inlineOctets + 1} {
+		root := t.TempDir()
+		s := openStore(t, root)
+		text := "A: b\r\n\r\n" + strings.Repeat("0123456789abcdef", size/16) + "needle\r\n"
+		deliver(t, s, alice, text)
+		deliver(t, s, alice, hello) // the last one is looked at when the journal is read
+		session := openDrop(t, s, alice)
+		if got := body(t, session, session.Messages()[0]); got != text {
+			t.Fatalf("%d octets came back of %d", len(got), len(text))
+		}
+		spoil(t, root, "needle")
+		r, err := session.Body(context.Background(), session.Messages()[0])
+		if err == nil {
+			var got []byte
+			got, err = io.ReadAll(r)
+			if len(got) == len(text) {
+				t.Error("all of a damaged message was given")
+			}
+		}
+		if !errors.Is(err, ErrDamaged) {
+			t.Errorf("%d octets: error is %v, want ErrDamaged", size, err)
 		}
 	}
-	if m, ok := parseName("17.4097.1764000000"); !ok || m.UID != "17" || m.Octets != 4097 || m.StorageOctets != 8192 {
-		t.Errorf("%+v, %v", m, ok)
+}
+
+// spoil changes an octet of a text, in whatever file of the store it is.
+func spoil(t *testing.T, root, text string) {
+	t.Helper()
+	spoiled := false
+	err := filepath.WalkDir(root, func(path string, entry os.DirEntry, err error) error {
+		if err != nil || !entry.Type().IsRegular() {
+			return err
+		}
+		data, err := os.ReadFile(path)
+		i := strings.Index(string(data), text)
+		if err != nil || i < 0 {
+			return err
+		}
+		file, err := os.OpenFile(path, os.O_WRONLY, 0)
+		if err != nil {
+			return err
+		}
+		spoiled = true
+		_, err = file.WriteAt([]byte{text[0] ^ 1}, int64(i))
+		return errors.Join(err, file.Close())
+	})
+	if err != nil || !spoiled {
+		t.Fatalf("spoiled %t (%v)", spoiled, err)
 	}
 }
 
-func TestStaleDraftsAreSwept(t *testing.T) {
+func TestStaleSpoolsAreSwept(t *testing.T) {
 	root := t.TempDir()
 	s := openStore(t, root)
-	stale, fresh := filepath.Join(s.tmp, "draft-stale"), filepath.Join(s.tmp, "draft-fresh")
-	long := time.Now().Add(-staleDraft - time.Minute)
+	stale, fresh := filepath.Join(s.tmp, "spool-stale"), filepath.Join(s.tmp, "spool-fresh")
+	long := time.Now().Add(-staleSpool - time.Minute)
 	err := errors.Join(os.WriteFile(stale, nil, fileMode), os.WriteFile(fresh, nil, fileMode), os.Chtimes(stale, long, long))
 	if err != nil {
 		t.Fatal(err)
 	}
 	// An old one that a server is still at work on stays.
-	slow, err := writeDraft(s.tmp, nil, func(*bufio.Writer) error { return nil })
+	slow, err := s.newSpool(strings.NewReader(strings.Repeat("x", 2*inlineOctets)))
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -433,8 +426,8 @@ func TestTwoStoresOnOneFolder(t *testing.T) {
 	group.Wait()
 	session, seen := openDrop(t, openStore(t, root), alice), map[string]bool{}
 	for i, m := range session.Messages() {
-		if m.UID != fmt.Sprint(i+1) {
-			t.Errorf("message %d has the unique-id %s", i+1, m.UID)
+		if m.UID() != fmt.Sprint(i+1) {
+			t.Errorf("message %d has the unique-id %s", i+1, m.UID())
 		}
 		seen[body(t, session, m)] = true
 	}

@@ -1,0 +1,258 @@
+package maildrop
+
+import (
+	"container/list"
+	"crypto/rand"
+	"errors"
+	"fmt"
+	"io/fs"
+	"math"
+	"os"
+	"path/filepath"
+	"sync"
+	"syscall"
+	"time"
+)
+
+// box is a maildrop that is open: what this process knows of it. Sessions share it.
+type box struct {
+	store  *JournalStore
+	id     string
+	folder string
+
+	// Guarded by the store's mutex.
+	users   int
+	element *list.Element // among those that nobody uses
+	weight  int64         // in octets of memory, as of the last time that it was put down
+
+	mu      sync.Mutex
+	journal *journal // nil where there is none yet
+	st      *state   // nil where there is no journal
+	indexed int64    // up to where the index goes
+
+	compacting bool
+	newChanged time.Time // when new/ had last changed when it was last read
+}
+
+func (b *box) path(name string) string { return filepath.Join(b.folder, name) }
+
+// refresh brings the state up to what the journal says now. Nothing is read where nothing was written since.
+func (b *box) refresh() error {
+	info, err := os.Stat(b.path("journal"))
+	if errors.Is(err, fs.ErrNotExist) {
+		b.forget()
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if b.st != nil && info.Size() == b.st.end && b.journal.isAt(info) {
+		return nil
+	}
+	return locked(b.folder, syscall.LOCK_SH, func(func() error) error {
+		if err := b.read(); err != nil {
+			return err
+		}
+		return b.journal.datasync() // what a client sees is not lost again, though its writer was killed before it could say so
+	})
+}
+
+// read reads what is new in the journal. Whoever calls it has the lock.
+func (b *box) read() error {
+	info, err := os.Stat(b.path("journal"))
+	if errors.Is(err, fs.ErrNotExist) {
+		b.forget()
+		return nil
+	}
+	if err != nil {
+		return err
+	}
+	if b.st != nil && b.journal.isAt(info) && info.Size() >= b.st.end {
+		known := len(b.st.damage)
+		err := b.journal.catchUp(b.st)
+		b.tellDamage(known)
+		return err
+	}
+	return b.load()
+}
+
+// load reads the journal from the index on, or anew.
+func (b *box) load() error {
+	b.forget()
+	j, err := openJournal(b.path("journal"))
+	if err != nil {
+		return err
+	}
+	indexed := readIndex(b.path("index"), j)
+	from := int64(0)
+	if indexed != nil {
+		from = indexed.end
+	}
+	st, err := j.load(indexed)
+	if err != nil {
+		j.release()
+		return err
+	}
+	b.journal, b.st, b.indexed = j, st, from
+	b.tellDamage(0)
+	b.saveIndexLocked()
+	return nil
+}
+
+// tellDamage logs what could not be read, beyond what was told before.
+func (b *box) tellDamage(known int) {
+	for _, d := range b.st.damage[known:] {
+		b.store.log.Error("a part of a journal is damaged: the messages in it are lost", "mailbox", b.id, "from", d.From, "to", d.To)
+	}
+}
+
+func (b *box) forget() {
+	b.journal.release()
+	b.journal, b.st, b.indexed = nil, nil, 0
+}
+
+// checkOwner fails when another owner has made the maildrop, and is not to give it up.
+func (st *state) checkOwner(box Mailbox) error {
+	if box.Owner == "" {
+		return errors.New("a maildrop cannot be used without an owner")
+	}
+	if st != nil && st.owner != "" && st.owner != box.Owner && !box.Adopt {
+		return fmt.Errorf("%w: %s", ErrForeignOwner, st.owner)
+	}
+	return nil
+}
+
+// batch is what is to be written at one time, all of it or nothing.
+type batch struct {
+	st   *state
+	data []byte
+	then []func() // done when it is written, and before anybody else can write
+}
+
+func (w *batch) add(r record, body ...[]byte) {
+	w.data = appendRecord(w.data, w.st.salt, w.st.end, r, body...)
+}
+
+// write adds records to the journal. f says which, given the state as it is then; where it adds none, nothing is written.
+// The records are durable when write is back, unless it fails, and then none of them is there.
+func (b *box) write(box Mailbox, f func(*state, *batch) error) error {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	return b.writeLocked(box, true, f)
+}
+
+func (b *box) writeLocked(box Mailbox, durable bool, f func(*state, *batch) error) error {
+	if err := makeFolders(b.folder); err != nil {
+		return err
+	}
+	return locked(b.folder, syscall.LOCK_EX, func(sure func() error) error {
+		b.store.hooks.reached("locked")
+		if err := b.claim(box); err != nil {
+			return err
+		}
+		w := &batch{st: b.st}
+		if b.st.owner != box.Owner {
+			w.add(&ownerRecord{box.Owner})
+		}
+		if err := f(b.st, w); err != nil || len(w.data) == 0 {
+			return err
+		}
+		if err := sure(); err != nil {
+			return err
+		}
+		if err := b.append(w, durable); err != nil {
+			return err
+		}
+		for _, then := range w.then {
+			then()
+		}
+		return nil
+	})
+}
+
+// claim reads the journal, or makes it, and sees to it that nothing is behind its end.
+func (b *box) claim(box Mailbox) error {
+	if err := b.read(); err != nil {
+		return err
+	}
+	if err := b.st.checkOwner(box); err != nil {
+		return err
+	}
+	if b.st == nil {
+		return b.create(box.Owner)
+	}
+	return b.cut()
+}
+
+// create makes the journal.
+func (b *box) create(owner string) error {
+	if len(owner) > math.MaxUint16 {
+		return errors.New("the owner's name is too long")
+	}
+	h := &headerRecord{version: formatVersion, generation: 1, nextUID: 1, made: time.Now().Unix(), owner: owner}
+	_, _ = rand.Read(h.salt[:])
+	if err := replaceFile(b.path("journal"), string(appendRecord(nil, h.salt, 0, h))); err != nil {
+		return err
+	}
+	return b.load()
+}
+
+// cut takes away what a writer left that was killed. Unique-ids that it may have given are not given again.
+func (b *box) cut() error {
+	size, err := b.journal.size()
+	if err != nil || size == b.st.end {
+		return err
+	}
+	b.store.log.Warn("the end of a journal was not written to its end and is cut off", "mailbox", b.id, "octets", size-b.st.end)
+	if err := b.truncate(); err != nil {
+		return err
+	}
+	w := &batch{st: b.st}
+	w.add(&nextUIDRecord{b.st.nextUID + uint64(size-b.st.end)/prefixOctets + 1}) //nolint:gosec // positive
+	return b.append(w, true)
+}
+
+func (b *box) truncate() error {
+	return errors.Join(b.journal.file.Truncate(b.st.end), b.journal.datasync())
+}
+
+// append writes a batch behind the end. Where that fails, it takes it back: whoever asked for it is told that it is not there.
+func (b *box) append(w *batch, durable bool) error {
+	if err := b.put(w, durable); err != nil {
+		if undo := b.truncate(); undo != nil {
+			b.forget() // to be read anew
+			err = errors.Join(err, undo)
+		}
+		return classify(err)
+	}
+	return w.st.catchUp(&tail{w.data, w.st.end}, w.st.end+int64(len(w.data)))
+}
+
+func (b *box) put(w *batch, durable bool) error {
+	hooks := b.store.hooks
+	if err := hooks.failing("write"); err != nil {
+		return err
+	}
+	if _, err := b.journal.file.WriteAt(w.data, w.st.end); err != nil {
+		return err
+	}
+	hooks.reached("written")
+	if !durable {
+		return nil
+	}
+	if err := hooks.failing("sync"); err != nil {
+		return err
+	}
+	err := b.journal.datasync()
+	hooks.reached("durable")
+	return err
+}
+
+// tail is the end of a journal, in memory.
+type tail struct {
+	data []byte
+	at   int64
+}
+
+// ReadAt implements io.ReaderAt.
+func (t *tail) ReadAt(p []byte, at int64) (int, error) { return copy(p, t.data[at-t.at:]), nil }

@@ -1,0 +1,156 @@
+package maildrop
+
+import (
+	"errors"
+	"fmt"
+	"io"
+	"os"
+	"path/filepath"
+	"sync/atomic"
+	"syscall"
+	"time"
+
+	"golang.org/x/sys/unix"
+)
+
+// leaseLimit is how long a writer may hold the lock. On a network file system the lock is a lease, of 90 seconds as a rule,
+// which a process that was stopped meanwhile does not have any more.
+const leaseLimit = 30 * time.Second
+
+// errLease says that a writer was held up for so long that somebody else may have the lock.
+var errLease = errors.New("the lock was held for too long to be sure of it: try again")
+
+// journal is an open journal file. Sessions go on reading it when a newer generation has taken its place.
+type journal struct {
+	file  *os.File
+	salt  [16]byte
+	users atomic.Int32
+}
+
+// openJournal opens a maildrop's journal, for its first user.
+func openJournal(path string) (*journal, error) {
+	file, err := os.OpenFile(path, os.O_RDWR, fileMode)
+	if err != nil {
+		return nil, err
+	}
+	j := &journal{file: file}
+	j.users.Store(1)
+	return j, nil
+}
+
+func (j *journal) acquire() *journal {
+	j.users.Add(1)
+	return j
+}
+
+// release closes the file with its last user.
+func (j *journal) release() {
+	if j != nil && j.users.Add(-1) == 0 {
+		_ = j.file.Close()
+	}
+}
+
+func (j *journal) size() (int64, error) {
+	info, err := j.file.Stat()
+	if err != nil {
+		return 0, err
+	}
+	return info.Size(), nil
+}
+
+// isAt tells whether this is the file at a path.
+func (j *journal) isAt(info os.FileInfo) bool {
+	mine, err := j.file.Stat()
+	return err == nil && os.SameFile(mine, info)
+}
+
+// datasync makes what was written survive a power loss.
+func (j *journal) datasync() error {
+	for {
+		err := unix.Fdatasync(int(j.file.Fd()))
+		if !errors.Is(err, syscall.EINTR) {
+			return err
+		}
+	}
+}
+
+// load reads a journal from its beginning, or from where an index ends.
+func (j *journal) load(indexed *state) (*state, error) {
+	st := indexed
+	if st == nil {
+		st = &state{}
+	}
+	if err := j.catchUp(st); err != nil {
+		return nil, err
+	}
+	if st.end == 0 {
+		return nil, errors.New("journal has no header")
+	}
+	j.salt = st.salt
+	return st, nil
+}
+
+// catchUp brings what was written since into the state.
+func (j *journal) catchUp(st *state) error {
+	size, err := j.size()
+	if err != nil {
+		return err
+	}
+	return st.catchUp(j.file, size)
+}
+
+// catchUp reads records up to a size.
+func (st *state) catchUp(r io.ReaderAt, size int64) error {
+	s := &scanner{r: r, size: size, salt: st.salt}
+	end, damage, err := s.scan(st.end, func(p placed) error {
+		err := st.apply(p)
+		s.salt = st.salt // which the first record tells
+		return err
+	})
+	st.damage = append(st.damage, damage...)
+	st.skipLost(damage)
+	if err != nil {
+		return fmt.Errorf("read journal at %d: %w", end, err)
+	}
+	return nil
+}
+
+// skipLost raises the next unique-id above all that damaged records may have had: none is used twice.
+func (st *state) skipLost(damage []Damage) {
+	for _, d := range damage {
+		st.nextUID += uint64(d.To-d.From)/prefixOctets + 1 //nolint:gosec // positive
+	}
+}
+
+// locked runs f while it holds the lock of a maildrop: how is LOCK_EX or LOCK_SH. f gets a function that tells whether the
+// lock can still be relied on.
+func locked(folder string, how int, f func(sure func() error) error) error {
+	file, err := os.OpenFile(filepath.Join(folder, "lock"), os.O_RDWR|os.O_CREATE, fileMode)
+	if err != nil {
+		return err
+	}
+	defer func() { _ = file.Close() }()
+	if err := flock(file, how); err != nil {
+		return err
+	}
+	since := time.Now()
+	return f(func() error {
+		if time.Since(since) > leaseLimit {
+			return errLease
+		}
+		return nil
+	})
+}
+
+// flock takes a lock on an open file and waits for whoever has it.
+func flock(file *os.File, how int) error {
+	for {
+		err := syscall.Flock(int(file.Fd()), how)
+		if err == nil {
+			return nil
+		}
+		if !errors.Is(err, syscall.EINTR) {
+			return fmt.Errorf("lock %s: %w", file.Name(), err)
+		}
+	}
+}
