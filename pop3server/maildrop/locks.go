@@ -31,7 +31,7 @@ func (s *JournalStore) CheckLocks() error {
 	if err := flock(first, syscall.LOCK_EX); err != nil {
 		return fmt.Errorf("the volume at %s takes no locks (%w): use a volume that does, or layout Single", s.root, err)
 	}
-	err = syscall.Flock(int(second.Fd()), syscall.LOCK_EX|syscall.LOCK_NB) //nolint:gosec // a file descriptor
+	err = syscall.Flock(int(second.Fd()), syscall.LOCK_EX|syscall.LOCK_NB)
 	if !errors.Is(err, syscall.EWOULDBLOCK) {
 		return fmt.Errorf("locks on the volume at %s keep nobody out: use a volume on which they do, or layout Single", s.root)
 	}
