@@ -111,6 +111,27 @@ type Maildrop struct {
 	Path string `json:"path"`
 	// Size says what STAT and LIST tell: Storage or Exact ([MS-STANXPOP3] §2.1.4, §2.1.5). Live.
 	Size SizeMode `json:"size,omitempty"`
+	// Shared says that other servers work on the folder too: it must be on a volume on which locks hold for all of them.
+	Shared bool `json:"shared,omitempty"`
+	// Retention says how long messages are kept. Live.
+	Retention Retention `json:"retention,omitempty"`
+	// QuotaWarning is the message that a user gets whose maildrop has reached its issueWarning. Live.
+	QuotaWarning QuotaWarning `json:"quotaWarning,omitempty"`
+}
+
+// Retention is how long messages are kept, in seconds; 0 is for ever, or, for removed ones, not at all.
+type Retention struct {
+	UnreadMaxAgeSeconds         int64 `json:"unreadMaxAgeSeconds,omitempty"` // from delivery (E0005)
+	ReadMaxAgeSeconds           int64 `json:"readMaxAgeSeconds,omitempty"`   // from delivery (E0005)
+	DeletedItemRetentionSeconds int64 `json:"deletedItemRetentionSeconds,omitempty"`
+}
+
+// QuotaWarning is a message of plain text. In Subject and Text, {address}, {used} and {limit} stand for the mailbox's address, what it
+// holds, and from which size on it takes no mail, in MiB. Empty fields have usual contents.
+type QuotaWarning struct {
+	From    string `json:"from,omitempty"` // an address, postmaster@ the mailbox's domain if empty
+	Subject string `json:"subject,omitempty"`
+	Text    string `json:"text,omitempty"`
 }
 
 // SizeMode is what STAT and LIST give as a message's size.

@@ -15,6 +15,7 @@ func Static(before, after *Config) []string {
 	differs("admin", before.Admin, after.Admin)
 	differs("directory", before.Directory, after.Directory)
 	differs("maildrop.path", before.Maildrop.Path, after.Maildrop.Path)
+	differs("maildrop.shared", before.Maildrop.Shared, after.Maildrop.Shared)
 	return changed
 }
 

@@ -23,6 +23,9 @@ const (
 	maxMessageOctets  = 1<<31 - 1
 	maxRecipients     = 10000
 	maxHostnameOctets = 253
+	maxAgeSeconds     = 100 * 366 * maxSeconds
+	maxHeaderOctets   = 200
+	maxWarningOctets  = 8 << 10
 )
 
 var (
@@ -51,8 +54,7 @@ func (c *Config) Validate() error {
 		c.Admin.Control.check(&p)
 	}
 	p.required("directory.path", c.Directory.Path)
-	p.required("maildrop.path", c.Maildrop.Path)
-	oneOf(&p, "maildrop.size", c.Maildrop.Size, StorageSize, ExactSize)
+	c.Maildrop.check(&p)
 	c.TLS.check(&p)
 	c.Authentication.check(&p)
 	c.Timeouts.check(&p)
@@ -113,6 +115,22 @@ func (l *LMTP) check(p *problems) {
 	inRange(p, "lmtp.maxMessageOctets", l.MaxMessageOctets, 1, maxMessageOctets)
 	inRange(p, "lmtp.maxRecipients", l.MaxRecipients, 1, maxRecipients)
 	oneOf(p, "lmtp.overQuotaReply", l.OverQuotaReply, Reject, Defer)
+}
+
+func (m *Maildrop) check(p *problems) {
+	p.required("maildrop.path", m.Path)
+	oneOf(p, "maildrop.size", m.Size, StorageSize, ExactSize)
+	inRange(p, "maildrop.retention.unreadMaxAgeSeconds", m.Retention.UnreadMaxAgeSeconds, 0, maxAgeSeconds)
+	inRange(p, "maildrop.retention.readMaxAgeSeconds", m.Retention.ReadMaxAgeSeconds, 0, maxAgeSeconds)
+	inRange(p, "maildrop.retention.deletedItemRetentionSeconds", m.Retention.DeletedItemRetentionSeconds, 0, maxAgeSeconds)
+	for field, text := range map[string]string{"from": m.QuotaWarning.From, "subject": m.QuotaWarning.Subject} {
+		if strings.ContainsFunc(text, func(r rune) bool { return r < ' ' || r > '~' }) || len(text) > maxHeaderOctets {
+			p.add("maildrop.quotaWarning."+field, "must be at most %d printable ASCII characters", maxHeaderOctets)
+		}
+	}
+	if len(m.QuotaWarning.Text) > maxWarningOctets {
+		p.add("maildrop.quotaWarning.text", "has %d octets, at most %d are allowed", len(m.QuotaWarning.Text), maxWarningOctets)
+	}
 }
 
 func (c *Control) check(p *problems) {

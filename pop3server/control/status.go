@@ -1,6 +1,6 @@
 // Package control is the API that the operator reads from a running server: what it has loaded and what it serves.
 //
-// It is HTTP under mutual TLS with one resource, GET Path, whose answer is a Status as JSON. It names no mailbox.
+// It is HTTP under mutual TLS with one resource, GET Path, whose answer is a Status as JSON. It names no mailbox by its address.
 package control
 
 import "time"
@@ -20,6 +20,7 @@ type Status struct {
 	Config       Config        `json:"config"`
 	Directory    Directory     `json:"directory"`
 	Certificates []Certificate `json:"certificates,omitempty"`
+	Store        Store         `json:"store,omitzero"`
 	Sessions     int           `json:"sessions"`
 	Draining     bool          `json:"draining,omitempty"`
 }
@@ -39,6 +40,19 @@ type Directory struct {
 	Errors    map[string]string `json:"errors,omitempty"`
 	Mailboxes int               `json:"mailboxes"`
 }
+
+// Store is where the mail is.
+type Store struct {
+	// Error says why the server cannot work on it; empty if it can.
+	Error string `json:"error,omitempty"`
+	// Foreign are the maildrops, by their ids, that belong to another owner than the directory says, and to whom; at most MaxForeign.
+	Foreign map[string]string `json:"foreign,omitempty"`
+	// Purging is how many maildrops are still to be emptied, as the directory says.
+	Purging int `json:"purging,omitempty"`
+}
+
+// MaxForeign bounds Store.Foreign.
+const MaxForeign = 1000
 
 // Certificate is a certificate that the server serves, or fails to.
 type Certificate struct {

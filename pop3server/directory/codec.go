@@ -136,8 +136,8 @@ func (r Record) check(bucket, previous string) error {
 		return errors.New("the records are not in ascending order of their ids")
 	case r.Owner == "":
 		return errors.New("owner must be set")
-	case r.State != Enabled && r.State != Disabled:
-		return fmt.Errorf("state must be %s or %s", Enabled, Disabled)
+	case r.State != Enabled && r.State != Disabled && r.State != Purged:
+		return fmt.Errorf("state must be %s, %s or %s", Enabled, Disabled, Purged)
 	case r.Quota.IssueWarning < 0 || r.Quota.ProhibitReceive < 0:
 		return errors.New("quota must not be negative")
 	}

@@ -25,6 +25,29 @@ func (d *Directory) Lookup(name string) (Record, bool) {
 	return *r, true
 }
 
+// Purged gives the mailboxes that are no more and whose mail is to be removed.
+func (d *Directory) Purged() []Record {
+	var purged []Record
+	d.each(func(r *Record) {
+		if r.State == Purged {
+			purged = append(purged, *r)
+		}
+	})
+	return purged
+}
+
+// ChangedSince gives the records that have changed since another version, as far as that had their buckets.
+func (d *Directory) ChangedSince(last *Directory) []Record {
+	known := last.Revisions()
+	var changed []Record
+	d.each(func(r *Record) {
+		if revision, ok := known[BucketName(Bucket(r.ID))]; ok && r.Since > revision {
+			changed = append(changed, *r)
+		}
+	})
+	return changed
+}
+
 // Len tells how many mailboxes there are.
 func (d *Directory) Len() int { return d.len }
 

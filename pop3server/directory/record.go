@@ -39,6 +39,8 @@ type State string
 const (
 	Enabled  State = "Enabled"
 	Disabled State = "Disabled" // no login, and delivery is refused with 550 5.2.1
+	// Purged is a mailbox that is no more, whose mail the servers are to remove.
+	Purged State = "Purged"
 )
 
 // Record is one mailbox.
@@ -51,8 +53,10 @@ type Record struct {
 	Aliases []string `json:"aliases,omitempty"`
 	// Owner names what declared this mailbox, "namespace/name" in Kubernetes. A maildrop serves only the owner that made it.
 	Owner string `json:"owner"`
-	State State  `json:"state"`
-	Quota Quota  `json:"quota"`
+	// Adopt lets the owner take over a maildrop that another one has made.
+	Adopt bool  `json:"adopt,omitempty"`
+	State State `json:"state"`
+	Quota Quota `json:"quota"`
 	// Credentials are the ways in; any one of them will do.
 	Credentials []Credential `json:"credentials,omitempty"`
 	// Since is the revision of the bucket in which this record last changed: a server that has loaded that revision or a

@@ -4,7 +4,6 @@ import (
 	"container/list"
 	"crypto/rand"
 	"errors"
-	"fmt"
 	"io/fs"
 	"math"
 	"os"
@@ -117,7 +116,7 @@ func (st *state) checkOwner(box Mailbox) error {
 		return errors.New("a maildrop cannot be used without an owner")
 	}
 	if st != nil && st.owner != "" && st.owner != box.Owner && !box.Adopt {
-		return fmt.Errorf("%w: %s", ErrForeignOwner, st.owner)
+		return &ForeignOwnerError{st.owner}
 	}
 	return nil
 }

@@ -40,16 +40,17 @@ func (st *state) isWorthCompacting(p Policy, now time.Time) bool {
 }
 
 // compactSoon compacts a maildrop in the background, if it is worth it.
-func (s *JournalStore) compactSoon(b *box) {
+func (s *JournalStore) compactSoon(id string) {
+	b, done, err := s.use(id)
+	if err != nil {
+		return
+	}
 	b.mu.Lock()
 	due := b.st != nil && !b.compacting && b.st.isWorthCompacting(s.options.Policy(), time.Now())
 	b.compacting = b.compacting || due
 	b.mu.Unlock()
 	if !due {
-		return
-	}
-	_, done, err := s.use(b.id)
-	if err != nil {
+		done()
 		return
 	}
 	s.background.Go(func() {

@@ -181,6 +181,15 @@ func (s *JournalStore) Compact(ctx context.Context, id string) error {
 	return s.compact(b, true)
 }
 
+// Tidy removes what is too old from a maildrop, and gives room back, if it is worth it.
+func (s *JournalStore) Tidy(ctx context.Context, id string) error {
+	err := s.with(ctx, id, func(b *box) error { return b.settle(Mailbox{ID: id, Owner: b.st.owner}) })
+	if err == nil {
+		s.compactSoon(id)
+	}
+	return err
+}
+
 // Purge removes all mail of a maildrop, also what is kept of removed messages, if this owner has it, and gives it up:
 // whoever comes next owns it. Unique-ids go on from where they were.
 func (s *JournalStore) Purge(ctx context.Context, id, owner string) error {

@@ -25,6 +25,14 @@ var (
 	ErrDamaged = errors.New("message is damaged")
 )
 
+// ForeignOwnerError is ErrForeignOwner with the owner that the maildrop has.
+type ForeignOwnerError struct{ Owner string }
+
+func (e *ForeignOwnerError) Error() string { return ErrForeignOwner.Error() + ": " + e.Owner }
+
+// Unwrap gives ErrForeignOwner.
+func (e *ForeignOwnerError) Unwrap() error { return ErrForeignOwner }
+
 // Mailbox says which maildrop is meant and on whose behalf.
 type Mailbox struct {
 	ID    string // 26 characters of a-z and 2-7, as directory.MailboxID gives it

@@ -183,7 +183,7 @@ func (s *session) Delete(_ context.Context, messages []Message) error {
 		return fmt.Errorf("remove messages: %w", classify(err))
 	}
 	s.read = nil
-	s.box.store.compactSoon(s.box)
+	s.box.store.compactSoon(s.box.id)
 	return nil
 }
 

@@ -125,7 +125,7 @@ func (s *session) logIn(mechanism config.Mechanism, text string) error {
 // openMaildrop takes the snapshot that the session works on ([MS-STANXPOP3] C0004). RFC 1939 §4 asks for an exclusive-access
 // lock; there is none ([MS-STANXPOP3] §2.1.3).
 func (s *session) openMaildrop() error {
-	box := maildrop.Mailbox{ID: s.record.ID, Owner: s.record.Owner, ProhibitReceive: s.record.Quota.ProhibitReceive}
+	box := maildrop.Mailbox{ID: s.record.ID, Owner: s.record.Owner, Adopt: s.record.Adopt}
 	mail, err := s.server.options.Store.Open(s.ctx, box)
 	if err != nil {
 		return fmt.Errorf("open maildrop: %w", err)

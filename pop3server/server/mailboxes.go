@@ -13,6 +13,8 @@ import (
 type mailboxes struct {
 	path string
 	log  *slog.Logger
+	// before is told each version before it is served, and the one before it.
+	before func(next, last *directory.Directory)
 
 	mu     sync.Mutex // held while loading
 	served atomic.Pointer[loadedDirectory]
@@ -25,8 +27,8 @@ type loadedDirectory struct {
 	everRead bool // the folder could be read, then or before
 }
 
-func newMailboxes(path string, log *slog.Logger) *mailboxes {
-	m := &mailboxes{path: path, log: log}
+func newMailboxes(path string, log *slog.Logger, before func(next, last *directory.Directory)) *mailboxes {
+	m := &mailboxes{path: path, log: log, before: before}
 	m.served.Store(&loadedDirectory{Directory: &directory.Directory{}})
 	m.load()
 	return m
@@ -40,6 +42,7 @@ func (m *mailboxes) load() {
 	next := &loadedDirectory{}
 	next.Directory, next.problems = directory.Load(m.path, before.Directory)
 	next.everRead = before.everRead || next.folderProblem() == nil
+	m.before(next.Directory, before.Directory)
 	m.served.Store(next)
 	m.tell(before, next)
 }

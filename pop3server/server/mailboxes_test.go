@@ -12,7 +12,7 @@ import (
 // Whether an address that is not found is one that does not exist.
 func TestCompleteness(t *testing.T) {
 	path := filepath.Join(t.TempDir(), "directory")
-	m := newMailboxes(path, slog.New(slog.DiscardHandler))
+	m := newMailboxes(path, slog.New(slog.DiscardHandler), func(_, _ *directory.Directory) {})
 	step := func(what string, want bool) {
 		t.Helper()
 		m.load()

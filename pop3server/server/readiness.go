@@ -15,7 +15,7 @@ func (s *server) checks() []admin.Check {
 		{Name: "serving", Run: s.checkServing},
 		{Name: "directory", Run: s.checkDirectory},
 		{Name: "certificates", Run: s.checkCertificates},
-		{Name: "maildrops", Run: s.store.Check},
+		{Name: "maildrops", Run: s.checkStore},
 	}
 }
 

@@ -5,6 +5,7 @@ import (
 	"sync"
 
 	"github.com/popservice/popservice/pop3server/config"
+	"github.com/popservice/popservice/pop3server/directory"
 	"github.com/popservice/popservice/pop3server/internal/watch"
 )
 
@@ -12,6 +13,8 @@ import (
 func (s *server) follow(ctx context.Context, running *sync.WaitGroup) {
 	running.Go(func() { s.followConfiguration(ctx) })
 	running.Go(func() { watch.Paths(ctx, s.log, []string{s.mailboxes.path}, s.mailboxes.load) })
+	running.Go(func() { s.purger.run(ctx) })
+	running.Go(func() { s.keepHouse(ctx) })
 	if s.identity != nil {
 		running.Go(func() { watch.Paths(ctx, s.log, s.identity.Paths(), s.identity.load) })
 	}
@@ -27,6 +30,12 @@ func (s *server) followConfiguration(ctx context.Context) {
 			stop = s.followCertificates(ctx)
 		}
 	})
+}
+
+// beforeServing does what is to be done before a version of the directory is told to be loaded.
+func (s *server) beforeServing(next, last *directory.Directory) {
+	s.purger.add(next)
+	s.owned.check(next.ChangedSince(last))
 }
 
 // prepare brings into force what of a new configuration is more than a setting to look up.

@@ -40,6 +40,9 @@ type server struct {
 	registry      *prometheus.Registry
 	configuration *configuration
 	store         *maildrop.JournalStore
+	owned         *ownership
+	purger        *purger
+	unlocked      error // why the store cannot be shared, where it is to be
 	mailboxes     *mailboxes
 	certificates  *certificates
 	identity      *identity // nil without a control port
@@ -72,10 +75,16 @@ func newServer(options Options) (*server, error) {
 		return nil, err
 	}
 	c := s.configuration.now()
-	if s.store, err = maildrop.New(c.Maildrop.Path, maildrop.Options{Log: s.log}); err != nil {
-		return nil, storeError(c, err)
+	if s.store, err = newStore(s.configuration, s.log); err != nil {
+		return nil, err
 	}
-	s.mailboxes = newMailboxes(c.Directory.Path, s.log)
+	if c.Maildrop.Shared {
+		if s.unlocked = s.store.CheckLocks(); s.unlocked != nil {
+			s.log.Error("this server will not be ready", "error", s.unlocked)
+		}
+	}
+	s.owned, s.purger = newOwnership(s.store), newPurger(s.store, s.log)
+	s.mailboxes = newMailboxes(c.Directory.Path, s.log, s.beforeServing)
 	s.certificates = newCertificates(c.TLS, s.log)
 	if c.Admin.Control != nil {
 		s.identity = &identity{Identity: admin.NewIdentity(*c.Admin.Control), log: s.log}
@@ -94,13 +103,13 @@ func (s *server) makeServers() {
 		Verifier: authn.New(authn.Options{
 			Lookup: s.mailboxes.lookup, MaxConcurrent: settings.maxConcurrentVerifications, Log: s.log, Registerer: s.registry,
 		}),
-		Store:      s.store,
+		Store:      s.owned,
 		Log:        s.log,
 		Registerer: s.registry,
 	})
 	if settings.now().LMTP != nil {
 		s.lmtp = lmtp.New(lmtp.Options{
-			Settings: settings.lmtp, Lookup: s.mailboxes.lookup, Complete: s.mailboxes.complete, Store: s.store,
+			Settings: settings.lmtp, Lookup: s.mailboxes.lookup, Complete: s.mailboxes.complete, Store: s.owned,
 			Log: s.log, Registerer: s.registry,
 		})
 	}

@@ -128,7 +128,7 @@ func TestReadinessOfTheDirectory(t *testing.T) {
 	if len(s.mailboxes.served.Load().problems) == 0 || len(s.mailboxes.status().Errors) == 0 {
 		t.Error("nobody is told")
 	}
-	never := newMailboxes(filepath.Join(t.TempDir(), "missing"), s.log)
+	never := newMailboxes(filepath.Join(t.TempDir(), "missing"), s.log, s.beforeServing)
 	s.mailboxes = never
 	if err := s.checkDirectory(t.Context()); err == nil {
 		t.Error("ready without a directory")

@@ -1,0 +1,45 @@
+package server
+
+import (
+	"context"
+	"math/rand/v2"
+	"time"
+
+	"github.com/popservice/popservice/pop3server/maildrop"
+)
+
+// keepEvery is how often maildrops are looked at that nobody opens: old mail is removed from them, and room is given back.
+const keepEvery = time.Hour
+
+// keepHouse goes through all maildrops from time to time, until the context ends. Several servers do not begin at the same time.
+func (s *server) keepHouse(ctx context.Context) {
+	wait := time.Duration(rand.Int64N(int64(keepEvery))) //nolint:gosec // nothing is kept secret by it
+	for {
+		timer := time.NewTimer(wait)
+		select {
+		case <-ctx.Done():
+			timer.Stop()
+			return
+		case <-timer.C:
+		}
+		if policyOf(s.configuration.now().Maildrop.Retention) != (maildrop.Policy{}) {
+			s.tidyAll(ctx)
+		}
+		wait = keepEvery
+	}
+}
+
+func (s *server) tidyAll(ctx context.Context) {
+	ids, err := s.store.Maildrops()
+	if err != nil {
+		s.log.Error("maildrops cannot be listed", "error", err)
+	}
+	for _, id := range ids {
+		if err := s.store.Tidy(ctx, id); err != nil && ctx.Err() == nil {
+			s.log.Error("maildrop cannot be tidied", "mailbox", id, "error", err)
+		}
+		if ctx.Err() != nil {
+			return
+		}
+	}
+}
