@@ -62,6 +62,16 @@ type MailboxSpec struct {
 	// quota bounds the maildrop. What it leaves out, the PopService's mailboxDefaults say.
 	// +optional
 	Quota Quota `json:"quota,omitzero"`
+	// adoptionPolicy says what becomes of a maildrop of this address that another Mailbox has made: Refuse leaves it alone, and this
+	// Mailbox is not served; Adopt takes it over, with all mail in it.
+	// +optional
+	// +kubebuilder:default=Refuse
+	AdoptionPolicy AdoptionPolicy `json:"adoptionPolicy,omitempty"`
+	// reclaimPolicy says what becomes of the mail when the Mailbox is deleted: Retain keeps it on the volume; Delete has the servers
+	// remove it first.
+	// +optional
+	// +kubebuilder:default=Retain
+	ReclaimPolicy RetentionPolicy `json:"reclaimPolicy,omitempty"`
 	// credentials are the ways in; any one of them will do.
 	// +optional
 	// +listType=map
@@ -96,6 +106,17 @@ type MailboxState string
 const (
 	MailboxEnabled  MailboxState = "Enabled"
 	MailboxDisabled MailboxState = "Disabled"
+)
+
+// AdoptionPolicy says whether a Mailbox takes over the maildrop of another one.
+//
+// +kubebuilder:validation:Enum=Refuse;Adopt
+type AdoptionPolicy string
+
+// The policies.
+const (
+	AdoptRefuse AdoptionPolicy = "Refuse"
+	AdoptAdopt  AdoptionPolicy = "Adopt"
 )
 
 // Credential is one way in.

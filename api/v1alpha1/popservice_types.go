@@ -1,6 +1,8 @@
 package v1alpha1
 
 import (
+	"time"
+
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
 	"k8s.io/apimachinery/pkg/api/resource"
@@ -103,6 +105,14 @@ type PopServiceSpec struct {
 	// +optional
 	// +kubebuilder:default={layout: "Single", volume: {size: "10Gi"}}
 	Storage Storage `json:"storage,omitzero"`
+
+	// retention says how long messages are kept. Left out, for ever.
+	// +optional
+	Retention Retention `json:"retention,omitzero"`
+
+	// quotaWarning is the message that the user of a mailbox gets whose issueWarning is reached.
+	// +optional
+	QuotaWarning QuotaWarning `json:"quotaWarning,omitzero"`
 
 	// mailboxDefaults hold for every Mailbox that does not say otherwise.
 	// +optional
@@ -367,11 +377,16 @@ type LMTP struct {
 
 // StorageLayout says how the maildrops are spread over volumes.
 //
-// +kubebuilder:validation:Enum=Single
+// +kubebuilder:validation:Enum=Single;Shared
 type StorageLayout string
 
-// LayoutSingle is one claim and one server, which is stopped before its successor starts.
-const LayoutSingle StorageLayout = "Single"
+const (
+	// LayoutSingle is one claim and one server, which is stopped before its successor starts.
+	LayoutSingle StorageLayout = "Single"
+	// LayoutShared is one claim that many nodes can write to (ReadWriteMany) and any number of servers, on a volume on which locks
+	// hold for all of them.
+	LayoutShared StorageLayout = "Shared"
+)
 
 // RetentionPolicy says what becomes of data when the object that asked for it is deleted.
 //
@@ -386,9 +401,10 @@ const (
 
 // Storage is where the maildrops are kept.
 type Storage struct {
-	// layout says how the maildrops are spread over volumes.
+	// layout says how the maildrops are spread over volumes. It cannot be changed.
 	// +optional
 	// +kubebuilder:default=Single
+	// +kubebuilder:validation:XValidation:rule="self == oldSelf",message="layout cannot be changed: make another PopService and move the mail"
 	Layout StorageLayout `json:"layout,omitempty"`
 	// volume is the claim that the operator makes.
 	// +optional
@@ -416,6 +432,51 @@ type Volume struct {
 	// +kubebuilder:validation:XValidation:rule="quantity(string(self)).isGreaterThan(quantity('0'))",message="size must be more than 0"
 	// +kubebuilder:validation:XValidation:rule="!string(self).matches('[num]$')",message="size must be a whole number of octets, such as 10Gi"
 	Size resource.Quantity `json:"size,omitzero"`
+}
+
+// Age is a duration such as 720h or 1h30m.
+//
+// +kubebuilder:validation:MaxLength=20
+// +kubebuilder:validation:XValidation:rule="self.matches('^([0-9]+(h|m|s))+$') && duration(self) > duration('0s') && duration(self) <= duration('876000h')",message="must be a duration from 1s to 876000h, such as 720h"
+type Age string
+
+// Seconds gives the age in seconds; 0 of one that is left out.
+func (a Age) Seconds() int64 {
+	d, _ := time.ParseDuration(string(a)) // the schema takes no other
+	return int64(d.Seconds())
+}
+
+// Retention says how long messages are kept, as durations such as 720h.
+type Retention struct {
+	// unreadMaxAge is how long a message is kept that nobody has read, from its delivery on.
+	// +optional
+	UnreadMaxAge Age `json:"unreadMaxAge,omitempty"`
+	// readMaxAge is how long a message is kept that was read (RETR), from its delivery on.
+	// +optional
+	ReadMaxAge Age `json:"readMaxAge,omitempty"`
+	// deletedItemRetention is how long a removed message can be restored with `pop3d maildrop undelete`. It takes room meanwhile.
+	// Left out, not at all.
+	// +optional
+	DeletedItemRetention Age `json:"deletedItemRetention,omitempty"`
+}
+
+// QuotaWarning is a message of plain text. In subject and text, {address}, {used} and {limit} stand for the mailbox's address,
+// what it holds, and from which size on it takes no mail, in MiB. What is left out has usual contents.
+type QuotaWarning struct {
+	// from is the sender's address. Left out, postmaster@ the mailbox's domain.
+	// +optional
+	// +kubebuilder:validation:MaxLength=200
+	// +kubebuilder:validation:Pattern=`^[!-~]+@[!-~]+$`
+	From string `json:"from,omitempty"`
+	// subject of the message.
+	// +optional
+	// +kubebuilder:validation:MaxLength=200
+	// +kubebuilder:validation:Pattern=`^[ -~]*$`
+	Subject string `json:"subject,omitempty"`
+	// text of the message.
+	// +optional
+	// +kubebuilder:validation:MaxLength=4096
+	Text string `json:"text,omitempty"`
 }
 
 // MailboxDefaults hold for every Mailbox that does not say otherwise.

@@ -25,6 +25,7 @@ const (
 	ReasonInvalidQuota     = "InvalidQuota"
 	ReasonInvalidMailbox   = "InvalidMailbox"
 	ReasonDirectoryFull    = "DirectoryFull"
+	ReasonForeignMaildrop  = "ForeignMaildrop"
 	ReasonObjectExists     = "ObjectExists"
 	ReasonRefused          = "RefusedByAPIServer"
 	ReasonApplyFailed      = "ApplyFailed"
@@ -79,7 +80,7 @@ func (r *Reconciler) claimants(ctx context.Context, m *v1alpha1.Mailbox, address
 	if err != nil {
 		return nil, fmt.Errorf("find mailboxes with address %s: %w", address, err)
 	}
-	return slices.DeleteFunc(all.Items, func(m v1alpha1.Mailbox) bool { return m.DeletionTimestamp != nil }), nil
+	return slices.DeleteFunc(all.Items, func(m v1alpha1.Mailbox) bool { return m.DeletionTimestamp != nil && !IsPurging(&m) }), nil
 }
 
 // hasOwnAddress tells whether a Mailbox gets its own address. One that does not is not served, and gets no alias either.

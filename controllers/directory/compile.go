@@ -55,7 +55,10 @@ func (e *entry) newRecord(defaults v1alpha1.Quota) (directory.Record, error) {
 		return directory.Record{}, err
 	}
 	state := directory.Enabled
-	if spec.State == v1alpha1.MailboxDisabled {
+	switch {
+	case IsPurging(e.mailbox):
+		state = directory.Purged
+	case spec.State == v1alpha1.MailboxDisabled:
 		state = directory.Disabled
 	}
 	return directory.Record{
@@ -63,6 +66,7 @@ func (e *entry) newRecord(defaults v1alpha1.Quota) (directory.Record, error) {
 		Address: string(spec.Address),
 		Aliases: e.claims.aliases,
 		Owner:   e.name().String(),
+		Adopt:   spec.AdoptionPolicy == v1alpha1.AdoptAdopt,
 		State:   state,
 		Quota:   quota,
 	}, nil
@@ -100,7 +104,7 @@ func merge(before, wanted []directory.Record, revision int64) (merged []director
 
 // sameRecord tells whether two records are the same to a server.
 func sameRecord(a, b directory.Record) bool {
-	return a.Address == b.Address && a.Owner == b.Owner && a.State == b.State && a.Quota == b.Quota &&
+	return a.Address == b.Address && a.Owner == b.Owner && a.Adopt == b.Adopt && a.State == b.State && a.Quota == b.Quota &&
 		slices.Equal(a.Aliases, b.Aliases) && slices.EqualFunc(a.Credentials, b.Credentials, sameCredential)
 }
 

@@ -83,6 +83,12 @@ func (r *Reconciler) Reconcile(ctx context.Context, request Request) (reconcile.
 // tellOrphans tells of Mailboxes whose PopService is not there. The buckets have gone with it.
 func (r *Reconciler) tellOrphans(ctx context.Context, service string, mailboxes []v1alpha1.Mailbox) error {
 	for i := range mailboxes {
+		if mailboxes[i].DeletionTimestamp != nil { // there is no server to remove its mail
+			if err := r.letGo(ctx, &mailboxes[i]); err != nil {
+				return err
+			}
+			continue
+		}
 		e := entry{mailbox: &mailboxes[i]}
 		e.claims.refused = Problem{ReasonServiceNotFound,
 			fmt.Sprintf("there is no PopService %q in this namespace: make it, or delete this Mailbox", service)}
@@ -136,12 +142,21 @@ func (r *Reconciler) entries(ctx context.Context, mailboxes []v1alpha1.Mailbox) 
 	var entries []entry
 	for i := range mailboxes {
 		m := &mailboxes[i]
-		if m.DeletionTimestamp != nil {
+		if m.DeletionTimestamp != nil && !IsPurging(m) {
+			if err := r.letGo(ctx, m); err != nil {
+				return nil, err
+			}
 			continue
 		}
 		c, err := r.claim(ctx, m)
 		if err != nil {
 			return nil, err
+		}
+		if m.DeletionTimestamp != nil && c.refused.Reason != "" { // it has no mail
+			if err := r.letGo(ctx, m); err != nil {
+				return nil, err
+			}
+			continue
 		}
 		entries = append(entries, entry{mailbox: m, claims: c})
 	}
@@ -156,7 +171,7 @@ func (r *Reconciler) resolve(ctx context.Context, b *bucket, entries []entry) (s
 	made := r.madeFor(b.request)
 	for i := range entries {
 		e := &entries[i]
-		if e.isRefused() || e.unwritten.Reason != "" {
+		if e.isRefused() || e.unwritten.Reason != "" || IsPurging(e.mailbox) {
 			continue
 		}
 		before := b.credentialsOf(e.mailbox)

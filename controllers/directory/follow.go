@@ -2,6 +2,7 @@ package directory
 
 import (
 	"context"
+	"fmt"
 	"slices"
 	"time"
 
@@ -9,6 +10,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/reconcile"
 
 	"github.com/popservice/popservice/controllers/internal/fleet"
+	"github.com/popservice/popservice/pop3server/directory"
 )
 
 // How often servers are asked whether they have loaded a new revision: often while the kubelet is at it, and then ever less.
@@ -44,8 +46,17 @@ func (r *Reconciler) follow(ctx context.Context, b *bucket, entries []entry) (re
 			if entries[i].credentials.short {
 				outcome.Reach = Pending
 			}
+			outcome.Refused = foreignOwner(servers, record)
+			if IsPurging(entries[i].mailbox) && isPurged(servers, name, record.Since) {
+				if err := r.letGo(ctx, entries[i].mailbox); err != nil {
+					return reconcile.Result{}, err
+				}
+			}
 		}
 		r.tell(ctx, &entries[i], outcome)
+	}
+	if slices.ContainsFunc(entries, func(e entry) bool { return IsPurging(e.mailbox) }) {
+		return reconcile.Result{RequeueAfter: interval(time.Since(written))}, ctx.Err()
 	}
 	if err := ctx.Err(); err != nil { // then some Mailboxes have not been told
 		return reconcile.Result{}, err
@@ -57,6 +68,20 @@ func (r *Reconciler) follow(ctx context.Context, b *bucket, entries []entry) (re
 		written = started
 	}
 	return reconcile.Result{RequeueAfter: interval(time.Since(written))}, nil
+}
+
+// foreignOwner says that a maildrop is another Mailbox's, where a server has found it so.
+func foreignOwner(servers []fleet.Server, record *directory.Record) Problem {
+	for _, server := range servers {
+		if server.Status == nil {
+			continue
+		}
+		if owner, foreign := server.Status.Store.Foreign[record.ID]; foreign {
+			return Problem{ReasonForeignMaildrop, fmt.Sprintf("the maildrop of %s was made by Mailbox %s, whose mail may be in it: set "+
+				"adoptionPolicy to Adopt to take it over, or restore that Mailbox", record.Address, owner)}
+		}
+	}
+	return Problem{}
 }
 
 // reach tells how far a record has come that last changed in a revision.

@@ -47,7 +47,7 @@ func makeVolumes(ctx context.Context) error {
 			Spec: corev1.PersistentVolumeSpec{
 				StorageClassName: storageClass,
 				Capacity:         corev1.ResourceList{corev1.ResourceStorage: resource.MustParse("10Gi")},
-				AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce},
+				AccessModes:      []corev1.PersistentVolumeAccessMode{corev1.ReadWriteOnce, corev1.ReadWriteMany},
 				PersistentVolumeSource: corev1.PersistentVolumeSource{
 					HostPath: &corev1.HostPathVolumeSource{Path: "/unused"}},
 			}}

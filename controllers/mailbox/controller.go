@@ -17,6 +17,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
+	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -29,7 +30,7 @@ import (
 	"github.com/popservice/popservice/controllers/internal/conditions"
 )
 
-// +kubebuilder:rbac:groups=popservice.io,resources=mailboxes,verbs=get;list;watch
+// +kubebuilder:rbac:groups=popservice.io,resources=mailboxes,verbs=get;list;watch;patch
 // +kubebuilder:rbac:groups=popservice.io,resources=mailboxes/status,verbs=patch
 // +kubebuilder:rbac:groups=events.k8s.io,resources=events,verbs=create;patch
 
@@ -54,11 +55,32 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 		}
 		return reconcile.Result{}, err
 	}
+	if err := r.settleFinalizer(ctx, &m); err != nil {
+		return reconcile.Result{}, err
+	}
 	outcome, ok := r.Board.Get(request.NamespacedName)
 	if !ok || !speaksOf(outcome, &m) {
 		return reconcile.Result{}, nil // the directory's controller is at it, and will tell
 	}
 	return reconcile.Result{}, r.tell(ctx, &m, outcome)
+}
+
+// settleFinalizer puts the finalizer on a Mailbox whose mail is to go with it. It is taken off by the directory's controller, or
+// here where the user has thought better of it.
+func (r *Reconciler) settleFinalizer(ctx context.Context, m *v1alpha1.Mailbox) error {
+	wanted := m.Spec.ReclaimPolicy == v1alpha1.Delete
+	if m.DeletionTimestamp != nil || wanted == controllerutil.ContainsFinalizer(m, directory.Finalizer) {
+		return nil
+	}
+	before := m.DeepCopy()
+	if !controllerutil.AddFinalizer(m, directory.Finalizer) {
+		controllerutil.RemoveFinalizer(m, directory.Finalizer)
+	}
+	lock := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
+	if err := r.Patch(ctx, m, lock); err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
+		return fmt.Errorf("write finalizers: %w", err)
+	}
+	return nil
 }
 
 // speaksOf tells whether an outcome is this Mailbox's, as it is now: neither of one that had the name before nor of an

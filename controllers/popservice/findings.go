@@ -34,6 +34,7 @@ const (
 	reasonClaimLost              = "ClaimLost"
 	reasonClaimDeleting          = "ClaimDeleting"
 	reasonClaimRefused           = "ClaimRefused"
+	reasonVolumeUnfit            = "VolumeUnfit"
 	reasonResizing               = "Resizing"
 	reasonSynced                 = "Synced"
 	reasonSyncing                = "Syncing"

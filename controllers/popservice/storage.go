@@ -21,6 +21,11 @@ func (s *state) storageReady() finding {
 		}
 		return f
 	}
+	for _, server := range s.servers {
+		if server.Status != nil && server.Status.Store.Error != "" {
+			return stalled(kind, reasonVolumeUnfit, fmt.Sprintf("pod %s: %s", server.Name, server.Status.Store.Error))
+		}
+	}
 	name := names.Claim(s.service.Name)
 	switch {
 	case s.claim == nil:

@@ -99,7 +99,8 @@ func (s *session) checkQuota(record directory.Record) *smtp.SMTPError {
 }
 
 func mailbox(record directory.Record) maildrop.Mailbox {
-	return maildrop.Mailbox{ID: record.ID, Owner: record.Owner, ProhibitReceive: record.Quota.ProhibitReceive}
+	return maildrop.Mailbox{ID: record.ID, Owner: record.Owner, Adopt: record.Adopt, Address: record.Address,
+		IssueWarning: record.Quota.IssueWarning, ProhibitReceive: record.Quota.ProhibitReceive}
 }
 
 // Data implements smtp.Session; in LMTP mode it is not called.

@@ -13,13 +13,21 @@ import (
 func Claim(in Input, current *corev1.PersistentVolumeClaim) *corev1ac.PersistentVolumeClaimApplyConfiguration {
 	volume := in.Service.Spec.Storage.Volume
 	spec := corev1ac.PersistentVolumeClaimSpec().
-		WithAccessModes(corev1.ReadWriteOnce).
+		WithAccessModes(in.accessMode()).
 		WithResources(corev1ac.VolumeResourceRequirements().
 			WithRequests(corev1.ResourceList{corev1.ResourceStorage: claimSize(volume.Size, current)}))
 	spec.StorageClassName = claimClass(volume.StorageClassName, current)
 	return corev1ac.PersistentVolumeClaim(names.Claim(in.name()), in.namespace()).
 		WithLabels(in.labels()).
 		WithSpec(spec)
+}
+
+// accessMode is what the layout asks of the volume.
+func (in Input) accessMode() corev1.PersistentVolumeAccessMode {
+	if in.isShared() {
+		return corev1.ReadWriteMany
+	}
+	return corev1.ReadWriteOnce
 }
 
 // claimClass gives the class that is asked for, or, where none is, that of a claim that is there: it cannot change.

@@ -48,7 +48,8 @@ func NewConfig(in Input) (Config, error) {
 	if _, err := config.Parse(text); err != nil {
 		return Config{}, fmt.Errorf("the spec makes no valid configuration: %w", err)
 	}
-	static, err := json.Marshal([]any{c.Listeners, c.LMTP.Address, c.Admin, c.Directory, c.Maildrop.Path})
+	static, err := json.Marshal([]any{c.Listeners, c.LMTP.Address, c.Admin, c.Directory, c.Maildrop.Path,
+		c.Maildrop.Shared})
 	return Config{Text: string(text), Revision: c.Revision, static: hash(static)}, err
 }
 
@@ -68,12 +69,26 @@ func (in Input) config() config.Config {
 		LMTP:           in.lmtp(),
 		Admin:          in.admin(),
 		Directory:      config.Directory{Path: directoryFolder},
-		Maildrop:       config.Maildrop{Path: maildropFolder},
+		Maildrop:       in.maildrop(),
 		TLS:            tlsConfig(spec.TLS),
 		Authentication: authentication(spec.Authentication),
 		Timeouts:       timeouts(spec.Timeouts),
 		Limits:         limits(spec.Limits),
 		Banner:         spec.Banner,
+	}
+}
+
+func (in Input) maildrop() config.Maildrop {
+	spec := &in.Service.Spec
+	return config.Maildrop{
+		Path:   maildropFolder,
+		Shared: in.isShared(),
+		Retention: config.Retention{
+			UnreadMaxAgeSeconds:         spec.Retention.UnreadMaxAge.Seconds(),
+			ReadMaxAgeSeconds:           spec.Retention.ReadMaxAge.Seconds(),
+			DeletedItemRetentionSeconds: spec.Retention.DeletedItemRetention.Seconds(),
+		},
+		QuotaWarning: config.QuotaWarning(spec.QuotaWarning),
 	}
 }
 

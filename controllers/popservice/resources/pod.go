@@ -19,6 +19,8 @@ const (
 	user = 65532
 	// stopGrace is what a server gets beyond its drain to end by itself.
 	stopGrace = 30
+	// leaveSeconds is how long a server that others stand in for goes on after its end was asked for: until then clients may be sent to it.
+	leaveSeconds = 5
 )
 
 func (in Input) podSpec() (*corev1ac.PodSpecApplyConfiguration, error) {
@@ -85,6 +87,10 @@ func (in Input) container() *corev1ac.ContainerApplyConfiguration {
 		WithStartupProbe(probe("/healthz", 1, 60)).
 		WithLivenessProbe(probe("/healthz", 20, 3)).
 		WithReadinessProbe(probe("/readyz", 2, 3))
+	if in.isShared() {
+		server.WithLifecycle(corev1ac.Lifecycle().WithPreStop(corev1ac.LifecycleHandler().
+			WithSleep(corev1ac.SleepAction().WithSeconds(leaveSeconds))))
+	}
 	if policy := in.Service.Spec.Image.PullPolicy; policy != "" {
 		server.WithImagePullPolicy(policy)
 	}

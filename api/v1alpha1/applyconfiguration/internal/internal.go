@@ -25,6 +25,10 @@ var parser *typed.Parser
 var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.popservice.popservice.api.v1alpha1.Address
   scalar: string
+- name: com.github.popservice.popservice.api.v1alpha1.AdoptionPolicy
+  scalar: string
+- name: com.github.popservice.popservice.api.v1alpha1.Age
+  scalar: string
 - name: com.github.popservice.popservice.api.v1alpha1.Authentication
   map:
     fields:
@@ -211,6 +215,10 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: address
       type:
         namedType: com.github.popservice.popservice.api.v1alpha1.Address
+    - name: adoptionPolicy
+      type:
+        namedType: com.github.popservice.popservice.api.v1alpha1.AdoptionPolicy
+      default: Refuse
     - name: aliases
       type:
         list:
@@ -228,6 +236,10 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: quota
       type:
         namedType: com.github.popservice.popservice.api.v1alpha1.Quota
+    - name: reclaimPolicy
+      type:
+        namedType: com.github.popservice.popservice.api.v1alpha1.RetentionPolicy
+      default: Retain
     - name: serviceRef
       type:
         namedType: com.github.popservice.popservice.api.v1alpha1.ServiceReference
@@ -370,10 +382,16 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: pod
       type:
         namedType: com.github.popservice.popservice.api.v1alpha1.PodTemplate
+    - name: quotaWarning
+      type:
+        namedType: com.github.popservice.popservice.api.v1alpha1.QuotaWarning
     - name: replicas
       type:
         scalar: numeric
       default: 1
+    - name: retention
+      type:
+        namedType: com.github.popservice.popservice.api.v1alpha1.Retention
     - name: service
       type:
         namedType: com.github.popservice.popservice.api.v1alpha1.ServiceTemplate
@@ -444,6 +462,18 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: prohibitReceive
       type:
         namedType: io.k8s.apimachinery.pkg.util.intstr.IntOrString
+- name: com.github.popservice.popservice.api.v1alpha1.QuotaWarning
+  map:
+    fields:
+    - name: from
+      type:
+        scalar: string
+    - name: subject
+      type:
+        scalar: string
+    - name: text
+      type:
+        scalar: string
 - name: com.github.popservice.popservice.api.v1alpha1.Resources
   map:
     fields:
@@ -453,6 +483,18 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: requests
       type:
         namedType: io.k8s.api.core.v1.ResourceList
+- name: com.github.popservice.popservice.api.v1alpha1.Retention
+  map:
+    fields:
+    - name: deletedItemRetention
+      type:
+        namedType: com.github.popservice.popservice.api.v1alpha1.Age
+    - name: readMaxAge
+      type:
+        namedType: com.github.popservice.popservice.api.v1alpha1.Age
+    - name: unreadMaxAge
+      type:
+        namedType: com.github.popservice.popservice.api.v1alpha1.Age
 - name: com.github.popservice.popservice.api.v1alpha1.RetentionPolicy
   scalar: string
 - name: com.github.popservice.popservice.api.v1alpha1.SecretKeyReference

@@ -21,6 +21,12 @@ type MailboxSpecApplyConfiguration struct {
 	State *apiv1alpha1.MailboxState `json:"state,omitempty"`
 	// quota bounds the maildrop. What it leaves out, the PopService's mailboxDefaults say.
 	Quota *QuotaApplyConfiguration `json:"quota,omitempty"`
+	// adoptionPolicy says what becomes of a maildrop of this address that another Mailbox has made: Refuse leaves it alone, and this
+	// Mailbox is not served; Adopt takes it over, with all mail in it.
+	AdoptionPolicy *apiv1alpha1.AdoptionPolicy `json:"adoptionPolicy,omitempty"`
+	// reclaimPolicy says what becomes of the mail when the Mailbox is deleted: Retain keeps it on the volume; Delete has the servers
+	// remove it first.
+	ReclaimPolicy *apiv1alpha1.RetentionPolicy `json:"reclaimPolicy,omitempty"`
 	// credentials are the ways in; any one of them will do.
 	Credentials []CredentialApplyConfiguration `json:"credentials,omitempty"`
 }
@@ -70,6 +76,22 @@ func (b *MailboxSpecApplyConfiguration) WithState(value apiv1alpha1.MailboxState
 // If called multiple times, the Quota field is set to the value of the last call.
 func (b *MailboxSpecApplyConfiguration) WithQuota(value *QuotaApplyConfiguration) *MailboxSpecApplyConfiguration {
 	b.Quota = value
+	return b
+}
+
+// WithAdoptionPolicy sets the AdoptionPolicy field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the AdoptionPolicy field is set to the value of the last call.
+func (b *MailboxSpecApplyConfiguration) WithAdoptionPolicy(value apiv1alpha1.AdoptionPolicy) *MailboxSpecApplyConfiguration {
+	b.AdoptionPolicy = &value
+	return b
+}
+
+// WithReclaimPolicy sets the ReclaimPolicy field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ReclaimPolicy field is set to the value of the last call.
+func (b *MailboxSpecApplyConfiguration) WithReclaimPolicy(value apiv1alpha1.RetentionPolicy) *MailboxSpecApplyConfiguration {
+	b.ReclaimPolicy = &value
 	return b
 }
 

@@ -25,6 +25,10 @@ type PopServiceSpecApplyConfiguration struct {
 	Delivery *DeliveryApplyConfiguration `json:"delivery,omitempty"`
 	// storage is where the maildrops are kept.
 	Storage *StorageApplyConfiguration `json:"storage,omitempty"`
+	// retention says how long messages are kept. Left out, for ever.
+	Retention *RetentionApplyConfiguration `json:"retention,omitempty"`
+	// quotaWarning is the message that the user of a mailbox gets whose issueWarning is reached.
+	QuotaWarning *QuotaWarningApplyConfiguration `json:"quotaWarning,omitempty"`
 	// mailboxDefaults hold for every Mailbox that does not say otherwise.
 	MailboxDefaults *MailboxDefaultsApplyConfiguration `json:"mailboxDefaults,omitempty"`
 	// service is the Service through which clients come.
@@ -117,6 +121,22 @@ func (b *PopServiceSpecApplyConfiguration) WithDelivery(value *DeliveryApplyConf
 // If called multiple times, the Storage field is set to the value of the last call.
 func (b *PopServiceSpecApplyConfiguration) WithStorage(value *StorageApplyConfiguration) *PopServiceSpecApplyConfiguration {
 	b.Storage = value
+	return b
+}
+
+// WithRetention sets the Retention field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Retention field is set to the value of the last call.
+func (b *PopServiceSpecApplyConfiguration) WithRetention(value *RetentionApplyConfiguration) *PopServiceSpecApplyConfiguration {
+	b.Retention = value
+	return b
+}
+
+// WithQuotaWarning sets the QuotaWarning field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the QuotaWarning field is set to the value of the last call.
+func (b *PopServiceSpecApplyConfiguration) WithQuotaWarning(value *QuotaWarningApplyConfiguration) *PopServiceSpecApplyConfiguration {
+	b.QuotaWarning = value
 	return b
 }
 

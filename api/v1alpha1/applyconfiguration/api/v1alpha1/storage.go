@@ -11,7 +11,7 @@ import (
 //
 // Storage is where the maildrops are kept.
 type StorageApplyConfiguration struct {
-	// layout says how the maildrops are spread over volumes.
+	// layout says how the maildrops are spread over volumes. It cannot be changed.
 	Layout *apiv1alpha1.StorageLayout `json:"layout,omitempty"`
 	// volume is the claim that the operator makes.
 	Volume *VolumeApplyConfiguration `json:"volume,omitempty"`
