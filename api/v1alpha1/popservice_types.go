@@ -96,6 +96,12 @@ type PopServiceSpec struct {
 	// +kubebuilder:validation:XValidation:rule="!self.matches('<[^>]*@[^>]*>')",message="banner must not hold <...@...>: clients would take it for an APOP timestamp, and APOP is not supported"
 	Banner string `json:"banner,omitempty"`
 
+	// messageSize says what STAT and LIST tell: Storage is what a message occupies in the store, Exchange's default; Exact is what RETR
+	// sends, which some old clients rely on.
+	// +optional
+	// +kubebuilder:default=Storage
+	MessageSize MessageSize `json:"messageSize,omitempty"`
+
 	// delivery says how mail enters.
 	// +optional
 	// +kubebuilder:default={}
@@ -327,6 +333,17 @@ type Limits struct {
 	// +kubebuilder:validation:Maximum=100
 	MaxFailedLogins int32 `json:"maxFailedLogins,omitempty"`
 }
+
+// MessageSize is what STAT and LIST give as a message's size.
+//
+// +kubebuilder:validation:Enum=Storage;Exact
+type MessageSize string
+
+// The sizes.
+const (
+	StorageSize MessageSize = "Storage"
+	ExactSize   MessageSize = "Exact"
+)
 
 // OverQuotaReply is what a sender is told when a mailbox has reached its quota.
 //

@@ -82,6 +82,7 @@ func (in Input) maildrop() config.Maildrop {
 	spec := &in.Service.Spec
 	return config.Maildrop{
 		Path:   maildropFolder,
+		Size:   config.SizeMode(spec.MessageSize),
 		Shared: in.isShared(),
 		Retention: config.Retention{
 			UnreadMaxAgeSeconds:         spec.Retention.UnreadMaxAge.Seconds(),

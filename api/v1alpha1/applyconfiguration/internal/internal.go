@@ -268,6 +268,8 @@ var schemaYAML = typed.YAMLObject(`types:
         scalar: numeric
 - name: com.github.popservice.popservice.api.v1alpha1.Mechanism
   scalar: string
+- name: com.github.popservice.popservice.api.v1alpha1.MessageSize
+  scalar: string
 - name: com.github.popservice.popservice.api.v1alpha1.NetworkPolicy
   map:
     fields:
@@ -375,6 +377,10 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: mailboxDefaults
       type:
         namedType: com.github.popservice.popservice.api.v1alpha1.MailboxDefaults
+    - name: messageSize
+      type:
+        namedType: com.github.popservice.popservice.api.v1alpha1.MessageSize
+      default: Storage
     - name: networkPolicy
       type:
         namedType: com.github.popservice.popservice.api.v1alpha1.NetworkPolicy

@@ -2,6 +2,10 @@
 
 package v1alpha1
 
+import (
+	apiv1alpha1 "github.com/popservice/popservice/api/v1alpha1"
+)
+
 // PopServiceSpecApplyConfiguration represents a declarative configuration of the PopServiceSpec type for use
 // with apply.
 //
@@ -21,6 +25,9 @@ type PopServiceSpecApplyConfiguration struct {
 	Limits *LimitsApplyConfiguration `json:"limits,omitempty"`
 	// banner is the text of the greeting, after "+OK ". It must not look like an APOP timestamp.
 	Banner *string `json:"banner,omitempty"`
+	// messageSize says what STAT and LIST tell: Storage is what a message occupies in the store, Exchange's default; Exact is what RETR
+	// sends, which some old clients rely on.
+	MessageSize *apiv1alpha1.MessageSize `json:"messageSize,omitempty"`
 	// delivery says how mail enters.
 	Delivery *DeliveryApplyConfiguration `json:"delivery,omitempty"`
 	// storage is where the maildrops are kept.
@@ -105,6 +112,14 @@ func (b *PopServiceSpecApplyConfiguration) WithLimits(value *LimitsApplyConfigur
 // If called multiple times, the Banner field is set to the value of the last call.
 func (b *PopServiceSpecApplyConfiguration) WithBanner(value string) *PopServiceSpecApplyConfiguration {
 	b.Banner = &value
+	return b
+}
+
+// WithMessageSize sets the MessageSize field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the MessageSize field is set to the value of the last call.
+func (b *PopServiceSpecApplyConfiguration) WithMessageSize(value apiv1alpha1.MessageSize) *PopServiceSpecApplyConfiguration {
+	b.MessageSize = &value
 	return b
 }
 
