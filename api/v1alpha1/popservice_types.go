@@ -383,6 +383,29 @@ type LMTP struct {
 	// +kubebuilder:validation:Maximum=65535
 	// +kubebuilder:validation:XValidation:rule="self != 25",message="RFC 2033 §5 forbids LMTP on port 25"
 	Port int32 `json:"port,omitempty"`
+	// subaddressSeparator lets mail for local-part+tag@domain, where this is "+", go to local-part@domain, unless there is a mailbox or
+	// an alias of that name. Left out, there is no such thing.
+	// +optional
+	// +kubebuilder:validation:Pattern=`^[+=_.#~-]$`
+	SubaddressSeparator string `json:"subaddressSeparator,omitempty"`
+	// maxConnections is how many connections a server takes.
+	// +optional
+	// +kubebuilder:default=500
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100000
+	MaxConnections int32 `json:"maxConnections,omitempty"`
+	// maxConnectionsPerAddress is how many connections a server takes from one address.
+	// +optional
+	// +kubebuilder:default=100
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=100000
+	MaxConnectionsPerAddress int32 `json:"maxConnectionsPerAddress,omitempty"`
+	// maxRecipients is how many recipients a message may have.
+	// +optional
+	// +kubebuilder:default=1000
+	// +kubebuilder:validation:Minimum=100
+	// +kubebuilder:validation:Maximum=10000
+	MaxRecipients int32 `json:"maxRecipients,omitempty"`
 	// from are the peers that the NetworkPolicy lets deliver. Left out, every pod of this namespace.
 	// +optional
 	// +listType=atomic

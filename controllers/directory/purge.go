@@ -34,8 +34,8 @@ func (r *Reconciler) letGo(ctx context.Context, m *v1alpha1.Mailbox) error {
 	return nil
 }
 
-// isPurged tells whether some server has seen a record that is to be purged, and has nothing left to purge. One is enough: all of them
-// work on the same volume.
+// isPurged tells whether some server has seen a record that is to be purged, and has nothing left to purge. One is enough:
+// all of them work on the same volume.
 func isPurged(servers []fleet.Server, bucket string, since int64) bool {
 	for _, server := range servers {
 		if server.Status != nil && server.Status.Directory.Revisions[bucket] >= since && server.Status.Store.Purging == 0 {

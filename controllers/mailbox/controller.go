@@ -65,8 +65,8 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 	return reconcile.Result{}, r.tell(ctx, &m, outcome)
 }
 
-// settleFinalizer puts the finalizer on a Mailbox whose mail is to go with it. It is taken off by the directory's controller, or
-// here where the user has thought better of it.
+// settleFinalizer puts the finalizer on a Mailbox whose mail is to go with it. It is taken off by the directory's
+// controller, or here where the user has thought better of it.
 func (r *Reconciler) settleFinalizer(ctx context.Context, m *v1alpha1.Mailbox) error {
 	wanted := m.Spec.ReclaimPolicy == v1alpha1.Delete
 	if m.DeletionTimestamp != nil || wanted == controllerutil.ContainsFinalizer(m, directory.Finalizer) {

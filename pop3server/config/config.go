@@ -77,13 +77,43 @@ const (
 	Defer OverQuotaReply = "Defer"
 )
 
-// LMTP is the port on which mail enters (RFC 2033).
+// LMTP is the port on which mail enters (RFC 2033). All but the address is live, for connections that are made afterwards.
 type LMTP struct {
 	Address          string         `json:"address"`
-	MaxMessageOctets int64          `json:"maxMessageOctets,omitempty"` // live
-	MaxRecipients    int            `json:"maxRecipients,omitempty"`    // live
-	OverQuotaReply   OverQuotaReply `json:"overQuotaReply,omitempty"`   // live
+	MaxMessageOctets int64          `json:"maxMessageOctets,omitempty"`
+	MaxRecipients    int            `json:"maxRecipients,omitempty"` // of one message; at least 100 (RFC 5321 §4.5.3.1.8)
+	OverQuotaReply   OverQuotaReply `json:"overQuotaReply,omitempty"`
+	// SubaddressSeparator is one character, such as "+". With it, mail for user+tag@domain goes to user@domain where
+	// there is no mailbox and no alias user+tag@domain (RFC 5233). Empty is off.
+	SubaddressSeparator string `json:"subaddressSeparator,omitempty"`
+
+	MaxConnections           int `json:"maxConnections,omitempty"`
+	MaxConnectionsPerAddress int `json:"maxConnectionsPerAddress,omitempty"`
+	// IdleSeconds is how long a client may send nothing, between two commands and within a text.
+	IdleSeconds int `json:"idleSeconds,omitempty"`
+
+	// TLS is what STARTTLS (RFC 3207) is made with; absent means that there is none.
+	TLS *LMTPTLS `json:"tls,omitempty"`
 }
+
+// LMTPTLS is TLS on the LMTP port. The files are read again when they change.
+type LMTPTLS struct {
+	CertFile string `json:"certFile"`
+	KeyFile  string `json:"keyFile"`
+	// ClientCAFile, where it is set, lets in those clients alone whose certificate chains to one of its authorities.
+	ClientCAFile string      `json:"clientCAFile,omitempty"`
+	Mode         LMTPTLSMode `json:"mode,omitempty"`
+}
+
+// LMTPTLSMode says whether a client may do without TLS.
+type LMTPTLSMode string
+
+const (
+	// LMTPTLSRequired takes no mail without TLS.
+	LMTPTLSRequired LMTPTLSMode = "Required"
+	// LMTPTLSOffered takes mail with TLS and without.
+	LMTPTLSOffered LMTPTLSMode = "Offered"
+)
 
 // Admin has two ports. Neither ever names a mailbox on the first.
 type Admin struct {
@@ -126,8 +156,8 @@ type Retention struct {
 	DeletedItemRetentionSeconds int64 `json:"deletedItemRetentionSeconds,omitempty"`
 }
 
-// QuotaWarning is a message of plain text. In Subject and Text, {address}, {used} and {limit} stand for the mailbox's address, what it
-// holds, and from which size on it takes no mail, in MiB. Empty fields have usual contents.
+// QuotaWarning is a message of plain text. In Subject and Text, {address}, {used} and {limit} stand for the mailbox's
+// address, what it holds, and from which size on it takes no mail, in MiB. Empty fields have usual contents.
 type QuotaWarning struct {
 	From    string `json:"from,omitempty"` // an address, postmaster@ the mailbox's domain if empty
 	Subject string `json:"subject,omitempty"`

@@ -47,6 +47,19 @@ func TestParseFillsInExchangeDefaults(t *testing.T) {
 	}
 }
 
+func TestParseFillsInDefaultsOfLMTP(t *testing.T) {
+	const with = `lmtp: {address: ":24", tls: {certFile: c, keyFile: k, clientCAFile: a}}`
+	text := strings.Replace(minimal, `lmtp: {address: ":24"}`, with, 1)
+	want := &LMTP{
+		Address: ":24", MaxMessageOctets: 50 << 20, MaxRecipients: 1000, OverQuotaReply: Reject, MaxConnections: 500,
+		MaxConnectionsPerAddress: 100, IdleSeconds: 300,
+		TLS: &LMTPTLS{CertFile: "c", KeyFile: "k", ClientCAFile: "a", Mode: LMTPTLSRequired},
+	}
+	if diff := cmp.Diff(want, parse(t, text).LMTP); diff != "" {
+		t.Errorf("LMTP (-want +got):\n%s", diff)
+	}
+}
+
 func TestParseRefusesUnknownAndRepeatedFields(t *testing.T) {
 	for _, extra := range []string{"limit: {}", "kind: Config", "limits: {maxCommandOctet: 100}"} {
 		if _, err := Parse([]byte(minimal + extra + "\n")); err == nil {
@@ -90,7 +103,26 @@ func TestValidateNamesFieldAndRange(t *testing.T) {
 		{"security", func(c *Config) { c.Listeners[0].Security = "TLS" }, `listeners[0].security: "TLS" is not one of`},
 		{"message size", func(c *Config) { c.LMTP.MaxMessageOctets = -1 },
 			"lmtp.maxMessageOctets: -1 is out of range 1 to 2147483647"},
-		{"recipients", func(c *Config) { c.LMTP.MaxRecipients = 10001 }, "lmtp.maxRecipients: 10001 is out of range 1 to 10000"},
+		{"recipients", func(c *Config) { c.LMTP.MaxRecipients = 10001 }, "lmtp.maxRecipients: 10001 is out of range 100 to 10000"},
+		{"few recipients", func(c *Config) { c.LMTP.MaxRecipients = 99 }, "lmtp.maxRecipients: 99 is out of range 100 to 10000"},
+		{"LMTP connections", func(c *Config) { c.LMTP.MaxConnections = -1 }, "lmtp.maxConnections: -1 is out of range 1 to"},
+		{"LMTP connections of an address", func(c *Config) { c.LMTP.MaxConnectionsPerAddress = -1 },
+			"lmtp.maxConnectionsPerAddress: -1 is out of range 1 to"},
+		{"LMTP idle", func(c *Config) { c.LMTP.IdleSeconds = 86401 }, "lmtp.idleSeconds: 86401 is out of range 1 to 86400"},
+		{"long separator", func(c *Config) { c.LMTP.SubaddressSeparator = "++" }, `lmtp.subaddressSeparator: "++" must be one of`},
+		{"separator in every address", func(c *Config) { c.LMTP.SubaddressSeparator = "@" },
+			`lmtp.subaddressSeparator: "@" must be one of the characters !#$%&'*+`},
+		{"letter for a separator", func(c *Config) { c.LMTP.SubaddressSeparator = "a" },
+			`lmtp.subaddressSeparator: "a" must be one of`},
+		{"LMTP TLS", func(c *Config) { c.LMTP.TLS = &LMTPTLS{CertFile: "c", Mode: LMTPTLSRequired} },
+			"lmtp.tls.keyFile: must be set"},
+		{"LMTP TLS without certificate", func(c *Config) { c.LMTP.TLS = &LMTPTLS{Mode: LMTPTLSRequired} },
+			"lmtp.tls.certFile: must be set"},
+		{"LMTP TLS mode", func(c *Config) { c.LMTP.TLS = &LMTPTLS{CertFile: "c", KeyFile: "k", Mode: "STARTTLS"} },
+			`lmtp.tls.mode: "STARTTLS" is not one of ["Required" "Offered"]`},
+		{"LMTP client CA that is gone round", func(c *Config) {
+			c.LMTP.TLS = &LMTPTLS{CertFile: "c", KeyFile: "k", ClientCAFile: "a", Mode: LMTPTLSOffered}
+		}, "lmtp.tls.clientCAFile: a client could go round it without TLS: set lmtp.tls.mode to Required"},
 		{"over quota", func(c *Config) { c.LMTP.OverQuotaReply = "Drop" }, `lmtp.overQuotaReply: "Drop" is not one of`},
 		{"control files", func(c *Config) { c.Admin.Control = &Control{Address: ":8443", CertFile: "c", KeyFile: "k"} },
 			"admin.control.clientCAFile: must be set"},
@@ -132,13 +164,18 @@ func TestValidateNamesFieldAndRange(t *testing.T) {
 
 func TestValidateAccepts(t *testing.T) {
 	for name, change := range map[string]func(*Config){
-		"the largest banner":        func(c *Config) { c.Banner = strings.Repeat("x", 506) },
-		"timers of one second":      func(c *Config) { c.Timeouts = Timeouts{1, 1, 1, 1, 1} },
-		"the shortest command":      func(c *Config) { c.Limits.MaxCommandOctets = 40 },
-		"the longest command":       func(c *Config) { c.Limits.MaxCommandOctets = 1024 },
-		"free ports":                func(c *Config) { c.Listeners[0].Address, c.Listeners[1].Address = "[::1]:0", "[::1]:0" },
-		"no LMTP, no admin":         func(c *Config) { c.LMTP, c.Admin = nil, Admin{} },
-		"a banner with an address":  func(c *Config) { c.Banner = "ask postmaster@example.com" },
+		"the largest banner":       func(c *Config) { c.Banner = strings.Repeat("x", 506) },
+		"timers of one second":     func(c *Config) { c.Timeouts = Timeouts{1, 1, 1, 1, 1} },
+		"the shortest command":     func(c *Config) { c.Limits.MaxCommandOctets = 40 },
+		"the longest command":      func(c *Config) { c.Limits.MaxCommandOctets = 1024 },
+		"free ports":               func(c *Config) { c.Listeners[0].Address, c.Listeners[1].Address = "[::1]:0", "[::1]:0" },
+		"no LMTP, no admin":        func(c *Config) { c.LMTP, c.Admin = nil, Admin{} },
+		"a banner with an address": func(c *Config) { c.Banner = "ask postmaster@example.com" },
+		"few recipients":           func(c *Config) { c.LMTP.MaxRecipients = 100 },
+		"a separator":              func(c *Config) { c.LMTP.SubaddressSeparator = "-" },
+		"LMTP TLS for everybody": func(c *Config) {
+			c.LMTP.TLS = &LMTPTLS{CertFile: "c", KeyFile: "k", Mode: LMTPTLSOffered}
+		},
 		"a wildcard":                withServerName("*.example.com"),
 		"TLS without a certificate": func(c *Config) { c.TLS.Certificates = nil },
 	} {
@@ -180,6 +217,8 @@ func TestStatic(t *testing.T) {
 		{"live settings", func(c *Config) {
 			c.Banner, c.Revision, c.Hostname, c.Maildrop.Size, c.Log.Level = "b", "r", "h", ExactSize, LogDebug
 			c.Limits.MaxConnections, c.Timeouts.WriteSeconds, c.LMTP.MaxRecipients = 7, 7, 7
+			c.LMTP.SubaddressSeparator, c.LMTP.TLS, c.LMTP.IdleSeconds = "+", &LMTPTLS{}, 7
+			c.LMTP.MaxConnections, c.LMTP.MaxConnectionsPerAddress = 7, 7
 			c.TLS.Certificates, c.Authentication.LoginType = []Certificate{{Name: "a"}}, PlainTextLogin
 		}, nil},
 		{"listeners", func(c *Config) { c.Listeners[0].Address = ":111" }, []string{"listeners"}},

@@ -16,7 +16,10 @@ const (
 	DefaultMaxBadCommands          = 20
 	DefaultVerifications           = 4
 	DefaultMaxMessageOctets        = 50 << 20
-	DefaultMaxRecipients           = 100
+	DefaultMaxRecipients           = 1000
+	DefaultLMTPConnections         = 500
+	DefaultLMTPPerAddress          = 100
+	DefaultLMTPIdleSeconds         = 300 // the least that RFC 5321 §4.5.3.2.7 allows
 )
 
 // DefaultMechanisms are the ways to log in where the file names none.
@@ -65,6 +68,12 @@ func (l *LMTP) setDefaults() {
 	set(&l.MaxMessageOctets, DefaultMaxMessageOctets)
 	set(&l.MaxRecipients, DefaultMaxRecipients)
 	set(&l.OverQuotaReply, Reject)
+	set(&l.MaxConnections, DefaultLMTPConnections)
+	set(&l.MaxConnectionsPerAddress, DefaultLMTPPerAddress)
+	set(&l.IdleSeconds, DefaultLMTPIdleSeconds)
+	if l.TLS != nil {
+		set(&l.TLS.Mode, LMTPTLSRequired)
+	}
 }
 
 // set gives a value to a setting that has none.

@@ -21,6 +21,7 @@ const (
 	maxSeconds        = 24 * 60 * 60
 	maxCount          = 1<<31 - 1 // Exchange's largest limit
 	maxMessageOctets  = 1<<31 - 1
+	minRecipients     = 100 // RFC 5321 §4.5.3.1.8
 	maxRecipients     = 10000
 	maxHostnameOctets = 253
 	maxAgeSeconds     = 100 * 366 * maxSeconds
@@ -32,6 +33,8 @@ var (
 	listenerName = regexp.MustCompile(`^[a-z0-9]([-a-z0-9]{0,61}[a-z0-9])?$`)
 	hostname     = regexp.MustCompile(`^[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?$`)
 	serverName   = regexp.MustCompile(`^(\*\.)?[A-Za-z0-9]([-A-Za-z0-9.]*[A-Za-z0-9])?$`)
+	// subaddressSeparator is a character of an atom (RFC 5322 §3.2.3) that is no letter and no digit.
+	subaddressSeparator = regexp.MustCompile("^[!#$%&'*+/=?^_`{|}~-]$")
 	// apopTimestamp is what would tell a client that APOP is there (RFC 1939 §7; [MS-STANXPOP3] V0012).
 	apopTimestamp = regexp.MustCompile(`<[^>]*@[^>]*>`)
 )
@@ -113,8 +116,26 @@ func parsePort(address string) (uint64, error) {
 
 func (l *LMTP) check(p *problems) {
 	inRange(p, "lmtp.maxMessageOctets", l.MaxMessageOctets, 1, maxMessageOctets)
-	inRange(p, "lmtp.maxRecipients", l.MaxRecipients, 1, maxRecipients)
+	inRange(p, "lmtp.maxRecipients", l.MaxRecipients, minRecipients, maxRecipients)
 	oneOf(p, "lmtp.overQuotaReply", l.OverQuotaReply, Reject, Defer)
+	if l.SubaddressSeparator != "" && !subaddressSeparator.MatchString(l.SubaddressSeparator) {
+		p.add("lmtp.subaddressSeparator", "%q must be one of the characters !#$%%&'*+-/=?^_`{|}~", l.SubaddressSeparator)
+	}
+	inRange(p, "lmtp.maxConnections", l.MaxConnections, 1, maxCount)
+	inRange(p, "lmtp.maxConnectionsPerAddress", l.MaxConnectionsPerAddress, 1, maxCount)
+	inRange(p, "lmtp.idleSeconds", l.IdleSeconds, 1, maxSeconds)
+	if l.TLS != nil {
+		l.TLS.check(p)
+	}
+}
+
+func (t *LMTPTLS) check(p *problems) {
+	p.required("lmtp.tls.certFile", t.CertFile)
+	p.required("lmtp.tls.keyFile", t.KeyFile)
+	oneOf(p, "lmtp.tls.mode", t.Mode, LMTPTLSRequired, LMTPTLSOffered)
+	if t.ClientCAFile != "" && t.Mode == LMTPTLSOffered {
+		p.add("lmtp.tls.clientCAFile", "a client could go round it without TLS: set lmtp.tls.mode to %s", LMTPTLSRequired)
+	}
 }
 
 func (m *Maildrop) check(p *problems) {

@@ -10,66 +10,54 @@ import (
 )
 
 const (
-	idleTimeout  = 5 * time.Minute // the least that RFC 5321 §4.5.3.2.7 allows
+	// writeTimeout is how long a client may take for what one write sends.
 	writeTimeout = time.Minute
+	// lingerTime and lingerOctets bound what is read and thrown away from a connection that the server closes.
+	lingerTime   = time.Second
+	lingerOctets = 1 << 20
 )
 
-// What a client is told that the server cannot serve now; its MTA tries again.
-const (
-	shuttingDown = "421 4.3.2 The service is shutting down, try again later\r\n"
-	tooMany      = "421 4.3.2 Too many connections, try again later\r\n"
-)
+// errDraining says that the server shuts down and nothing is under way on this connection.
+var errDraining = errors.New("the server is shutting down")
 
-// turnAway ends a connection that is not served.
-func turnAway(c net.Conn, draining bool) {
-	reply := tooMany
-	if draining {
-		reply = shuttingDown
-	}
+// turnAway ends a connection that is not served; its MTA tries again.
+func turnAway(c net.Conn, why *reply) {
 	_ = c.SetWriteDeadline(time.Now().Add(writeTimeout))
-	_, _ = io.WriteString(c, reply)
+	_, _ = io.WriteString(c, why.String())
 	_ = c.Close()
 }
 
-// conn is a connection with a deadline for each read and write, which go-smtp has for commands but not within a message's
-// text. It can be drained: then it ends as soon as the client is between two messages.
+// conn is a connection with a deadline for each read and write. It can be drained: then it ends as soon as the client is
+// between two messages.
 type conn struct {
 	net.Conn
+	idle time.Duration // for one read
 
 	mu       sync.Mutex
 	busy     bool // a message is under way
 	draining bool
-	told     bool // the client was told of the end
 }
 
-// Read implements net.Conn.
+// Read implements net.Conn. It fails with errDraining where the client shall begin nothing more.
 func (c *conn) Read(p []byte) (int, error) {
-	for {
-		if err := c.await(); err != nil {
-			return 0, err
-		}
-		n, err := c.Conn.Read(p)
-		if errors.Is(err, io.EOF) && c.isBusy() {
-			err = io.ErrUnexpectedEOF // go-smtp takes the end of the connection for that of a chunk
-		}
-		if n > 0 || !errors.Is(err, os.ErrDeadlineExceeded) || !c.isDraining() {
-			return n, err
-		}
+	if err := c.await(); err != nil {
+		return 0, err
 	}
+	n, err := c.Conn.Read(p)
+	if n == 0 && errors.Is(err, os.ErrDeadlineExceeded) && c.isDrained() {
+		err = errDraining
+	}
+	return n, err
 }
 
-// await sets the deadline of the next read, or tells a client that has nothing under way of the server's end.
+// await sets the deadline of the next read.
 func (c *conn) await() error {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if !c.draining || c.busy {
-		return c.SetReadDeadline(time.Now().Add(idleTimeout))
+	if c.draining && !c.busy {
+		return errDraining
 	}
-	if !c.told {
-		c.told = true
-		_, _ = c.Write([]byte(shuttingDown)) // the read that follows fails too
-	}
-	return io.EOF
+	return c.SetReadDeadline(time.Now().Add(c.idle))
 }
 
 // Write implements net.Conn.
@@ -90,28 +78,19 @@ func (c *conn) drain() {
 	}
 }
 
-func (c *conn) isDraining() bool {
+// isDrained tells that the connection is to end now.
+func (c *conn) isDrained() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	return c.draining
-}
-
-func (c *conn) isBusy() bool {
-	c.mu.Lock()
-	defer c.mu.Unlock()
-	return c.busy
+	return c.draining && !c.busy
 }
 
 // begin marks the start of a message. It fails when there may be none any more.
 func (c *conn) begin() bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if c.draining {
-		c.told = true // by the reply to the command
-		return false
-	}
-	c.busy = true
-	return true
+	c.busy = !c.draining
+	return c.busy
 }
 
 // end marks the end of a message.
@@ -119,4 +98,15 @@ func (c *conn) end() {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.busy = false
+}
+
+// linger ends the connection such that the client can read what it was told last: closing one on which unread octets wait
+// would reset it, and the last reply could be lost on its way.
+func (c *conn) linger() {
+	half, ok := c.Conn.(interface{ CloseWrite() error })
+	if !ok || half.CloseWrite() != nil {
+		return
+	}
+	_ = c.SetReadDeadline(time.Now().Add(lingerTime))
+	_, _ = io.CopyN(io.Discard, c.Conn, lingerOctets)
 }

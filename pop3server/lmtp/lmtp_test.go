@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"bytes"
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
 	"io"
@@ -55,6 +56,7 @@ type fixture struct {
 
 	mu       sync.Mutex
 	settings Settings
+	tls      *tls.Config
 	partial  bool // the directory is not complete
 }
 
@@ -75,18 +77,28 @@ func (b *syncBuffer) text() string {
 	return b.String()
 }
 
+func newStore(t *testing.T) maildrop.Store {
+	t.Helper()
+	store, err := maildrop.New(t.TempDir(), maildrop.Options{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	return store
+}
+
 func start(t *testing.T, store maildrop.Store) *fixture {
 	t.Helper()
 	f := &fixture{registry: prometheus.NewRegistry(), served: make(chan error, 1)}
-	f.settings = Settings{"mx.example.com", 100000, 3, config.Reject}
+	f.settings = Settings{
+		Hostname: "mx.example.com", MaxMessageOctets: 100000, MaxRecipients: 3, OverQuotaReply: config.Reject,
+		MaxConnections: 100, MaxConnectionsPerAddress: 100, IdleTimeout: 5 * time.Minute, HandshakeTimeout: deadline,
+	}
 	if store == nil {
-		var err error
-		if store, err = maildrop.New(t.TempDir(), maildrop.Options{Log: slog.New(slog.DiscardHandler)}); err != nil {
-			t.Fatal(err)
-		}
+		store = newStore(t)
 	}
 	f.Server = New(Options{
-		Settings: f.now, Store: store, Log: slog.New(slog.NewTextHandler(&f.log, nil)), Registerer: f.registry,
+		Settings: f.now, TLSConfig: f.tlsConfig, Store: store, Log: slog.New(slog.NewTextHandler(&f.log, nil)),
+		Registerer: f.registry,
 		Complete: func() bool {
 			f.mu.Lock()
 			defer f.mu.Unlock()
@@ -108,6 +120,12 @@ func (f *fixture) now() Settings {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	return f.settings
+}
+
+func (f *fixture) tlsConfig() *tls.Config {
+	f.mu.Lock()
+	defer f.mu.Unlock()
+	return f.tls
 }
 
 func (f *fixture) change(change func(*Settings)) {
@@ -157,6 +175,10 @@ func (f *fixture) dial(t *testing.T) *client {
 	if err != nil {
 		t.Fatal(err)
 	}
+	return newClient(t, c)
+}
+
+func newClient(t *testing.T, c net.Conn) *client {
 	t.Cleanup(func() { _ = c.Close() })
 	_ = c.SetDeadline(time.Now().Add(deadline))
 	return &client{t, c, bufio.NewReader(c)}
@@ -167,10 +189,32 @@ func (f *fixture) greet(t *testing.T) *client {
 	t.Helper()
 	c := f.dial(t)
 	c.expect("220 mx.example.com LMTP")
-	c.say("LHLO mta.example.org\r\n")
-	for strings.HasPrefix(c.line(), "250-") {
-	}
+	c.hello()
 	return c
+}
+
+// hello says LHLO and gives the reply's lines.
+func (c *client) hello() (lines []string) {
+	c.t.Helper()
+	c.say("LHLO mta.example.org\r\n")
+	for len(lines) == 0 || strings.HasPrefix(lines[len(lines)-1], "250-") {
+		lines = append(lines, c.line())
+	}
+	return lines
+}
+
+// again makes a new connection to the same server.
+func (c *client) again() *client {
+	c.t.Helper()
+	_ = c.Close()
+	again, err := net.Dial("tcp", c.RemoteAddr().String())
+	if err != nil {
+		c.t.Fatal(err)
+	}
+	next := newClient(c.t, again)
+	next.expect("220")
+	next.hello()
+	return next
 }
 
 func (c *client) say(text string) {
@@ -224,7 +268,7 @@ func TestGreetingAndExtensions(t *testing.T) {
 		C: EHLO x
 		S: 500 5.5.1
 		C: LHLO x
-		S: 250-Hello x
+		S: 250-mx.example.com
 		S: 250-PIPELINING
 		S: 250-8BITMIME
 		S: 250-ENHANCEDSTATUSCODES
@@ -233,7 +277,7 @@ func TestGreetingAndExtensions(t *testing.T) {
 		S: 250-SIZE 100000
 		S: 250 LIMITS RCPTMAX=3
 		C: DATA
-		S: 502 5.5.1
+		S: 503 5.5.1
 		C: QUIT
 		S: 221 2.0.0`)
 	c.expectEnd()
@@ -243,9 +287,9 @@ func TestDeliverySaysWhereItCameFrom(t *testing.T) {
 	f := start(t, nil)
 	c := f.greet(t)
 	c.script(`C: MAIL FROM:<carol@example.org> BODY=8BITMIME
-		S: 250 2.0.0
+		S: 250 2.1.0
 		C: RCPT TO:<Sales@Example.com>
-		S: 250 2.0.0
+		S: 250 2.1.5
 		C: DATA
 		S: 354
 		C: Subject: hello
@@ -405,44 +449,17 @@ func TestPipelinedChunksAndLongLines(t *testing.T) {
 	}
 }
 
-func TestEndlessLineIsRefusedForGood(t *testing.T) {
-	c := start(t, nil).greet(t)
-	c.script(`C: MAIL FROM:<>
-		S: 250
-		C: RCPT TO:<alice@example.com>
-		S: 250
-		C: DATA
-		S: 354`)
-	go func() { _, _ = io.Copy(c, strings.NewReader(strings.Repeat("z", maxLineOctets+2))) }()
-	c.expect("5")
-}
-
-// SMTP smuggling: only CRLF "." CRLF ends the text.
-func TestBareLineEndsDoNotEndTheText(t *testing.T) {
-	f := start(t, nil)
-	c := f.greet(t)
-	c.script(`C: MAIL FROM:<>
-		S: 250
-		C: RCPT TO:<alice@example.com>
-		S: 250
-		C: DATA
-		S: 354`)
-	c.say("A: b\n\nx\n.\nMAIL FROM:<evil@example.org>\n.\r\ny\r\n.\r\n")
-	c.expect("250 2.0.0 <alice@example.com>")
-	if text := f.messages(t, alice)[0]; !strings.HasSuffix(text, "\r\nx\r\n.\r\nMAIL FROM:<evil@example.org>\r\n.\r\ny\r\n") {
-		t.Errorf("text %q", text)
-	}
-}
-
 func TestHostileEnvelope(t *testing.T) {
 	f := start(t, nil)
 	c := f.dial(t)
 	c.expect("220")
-	c.say("LHLO a(b)<c>\rX-Evil:1\r\n")
+	c.say("LHLO a\rX-Evil:1\r\n")
+	c.expect("500 5.5.2")
+	c.say("LHLO a(b)<c>X-Evil:1\r\n")
 	for strings.HasPrefix(c.line(), "250-") {
 	}
 	c.say("MAIL FROM:<\"a\rX-Evil: 1\"@b>\r\n")
-	c.expect("501 5.1.7")
+	c.expect("500 5.5.2")
 	c.script(`C: MAIL FROM:<"a> b\"c"@example.org>
 		S: 250
 		C: RCPT TO:<alice@example.com>
@@ -563,49 +580,6 @@ func TestUnknownWhileTheDirectoryIsNotComplete(t *testing.T) {
 		S: 250`)
 }
 
-// brokenStore fails in one way, after the text was read.
-type brokenStore struct {
-	maildrop.Store
-	err error
-}
-
-func (s brokenStore) Deliver(_ context.Context, r []maildrop.Recipient, _ io.Reader) ([]error, error) {
-	results := make([]error, len(r))
-	for i := range results {
-		results[i] = s.err
-	}
-	return results, nil
-}
-
-func (s brokenStore) Usage(context.Context, maildrop.Mailbox) (maildrop.Usage, error) {
-	return maildrop.Usage{}, nil
-}
-
-func TestStoreErrors(t *testing.T) {
-	for reply, err := range map[string]error{
-		"452 4.3.1": fmt.Errorf("deliver: %w", maildrop.ErrNoSpace),
-		"451 4.3.0": fmt.Errorf("deliver: %w: mail/secret-owner", maildrop.ErrForeignOwner),
-		"552 5.2.2": maildrop.ErrOverQuota,
-	} {
-		t.Run(reply, func(t *testing.T) {
-			c := start(t, brokenStore{err: err}).greet(t)
-			c.script(`C: MAIL FROM:<>
-				S: 250
-				C: RCPT TO:<alice@example.com>
-				S: 250
-				C: DATA
-				S: 354
-				C: text that the store does not read
-				C: .`)
-			if got := c.line(); !strings.HasPrefix(got, reply) || strings.Contains(got, "secret") {
-				t.Errorf("got %q, want %s", got, reply)
-			}
-			c.script(`C: NOOP
-				S: 250`)
-		})
-	}
-}
-
 // shutDown starts a shutdown and waits until no new connection is taken.
 func (f *fixture) shutDown(ctx context.Context, t *testing.T) <-chan error {
 	t.Helper()
@@ -656,24 +630,12 @@ func TestShutdownEndsWithItsContext(t *testing.T) {
 	busy.expectEnd()
 }
 
-func TestConnectionsAreLimited(t *testing.T) {
-	f := start(t, nil)
-	f.mu.Lock() // connections wait for their settings, so that this is quick
-	defer f.mu.Unlock()
-	for range maxConnections {
-		f.dial(t)
-	}
-	last := f.dial(t)
-	last.expect("421 4.3.2 Too many connections")
-	last.expectEnd()
-}
-
 func TestSettingsAreLive(t *testing.T) {
 	f := start(t, nil)
 	f.change(func(s *Settings) { s.Hostname, s.MaxRecipients = "other.example.com", 1 })
 	f.dial(t).script(`S: 220 other.example.com LMTP
 		C: LHLO x
-		S: 250-Hello x
+		S: 250-other.example.com
 		S: 250-PIPELINING
 		S: 250-8BITMIME
 		S: 250-ENHANCEDSTATUSCODES

@@ -8,6 +8,9 @@ type metrics struct {
 	octets  prometheus.Counter
 	seconds prometheus.Histogram
 	refused prometheus.Counter
+	foreign prometheus.Counter
+
+	handshakesFailed prometheus.Counter
 }
 
 func newMetrics(registerer prometheus.Registerer, connections func() float64) metrics {
@@ -29,10 +32,19 @@ func newMetrics(registerer prometheus.Registerer, connections func() float64) me
 			Name: "pop3d_lmtp_refused_connections_total",
 			Help: "Connections that were turned away with 421.",
 		}),
+		foreign: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pop3d_lmtp_foreign_owner_total",
+			Help: "Recipients that were deferred because the maildrop belongs to another owner than the mailbox.",
+		}),
+		handshakesFailed: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pop3d_lmtp_tls_handshakes_failed_total",
+			Help: "TLS handshakes that failed, those of clients without the certificate they need included.",
+		}),
 	}
-	registerer.MustRegister(m.replies, m.octets, m.seconds, m.refused, prometheus.NewGaugeFunc(prometheus.GaugeOpts{
+	now := prometheus.NewGaugeFunc(prometheus.GaugeOpts{
 		Name: "pop3d_lmtp_connections",
 		Help: "Connections now.",
-	}, connections))
+	}, connections)
+	registerer.MustRegister(m.replies, m.octets, m.seconds, m.refused, m.foreign, m.handshakesFailed, now)
 	return m
 }

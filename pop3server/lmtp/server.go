@@ -1,19 +1,22 @@
-// Package lmtp is the port on which mail enters: LMTP (RFC 2033) in front of a maildrop.Store. It has no authentication:
-// who may connect is for the network to say.
+// Package lmtp is the port on which mail enters: LMTP (RFC 2033) in front of a maildrop.Store. Its clients are MTAs. They do
+// not log in: who may connect is for the network to say, or for certificates under TLS (RFC 3207).
+//
+// A connection is served by one goroutine from beginning to end. What a message is made of is read from the connection by the
+// store itself, so nothing of it is held here, and a client that stops within a text holds up nobody else.
 package lmtp
 
 import (
 	"context"
+	"crypto/tls"
 	"errors"
 	"fmt"
-	"io"
 	"log/slog"
 	"net"
+	"net/netip"
 	"os"
 	"sync"
 	"time"
 
-	"github.com/emersion/go-smtp"
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/popservice/popservice/pop3server/config"
@@ -21,14 +24,8 @@ import (
 	"github.com/popservice/popservice/pop3server/maildrop"
 )
 
-const (
-	// maxConnections bounds the connections at one time. An MTA needs a few of them for each of its processes.
-	maxConnections = 500
-	// maxLineOctets is far above the 998 of RFC 5322 §2.1.1, because mail with longer lines is about and has to get through.
-	maxLineOctets = 1 << 20
-	// acceptPause is how long to wait when no connection can be taken.
-	acceptPause = 100 * time.Millisecond
-)
+// acceptPause is how long to wait when no connection can be taken.
+const acceptPause = 100 * time.Millisecond
 
 // Settings are what may change while the server runs. A connection keeps those with which it began.
 type Settings struct {
@@ -36,12 +33,23 @@ type Settings struct {
 	MaxMessageOctets int64
 	MaxRecipients    int // of one message
 	OverQuotaReply   config.OverQuotaReply
+	// SubaddressSeparator parts a mailbox's local part from a tag; empty where there are no tags.
+	SubaddressSeparator string
+	// TLS says what STARTTLS is; empty where there is none.
+	TLS config.LMTPTLSMode
+
+	MaxConnections           int
+	MaxConnectionsPerAddress int
+	IdleTimeout              time.Duration // for each read
+	HandshakeTimeout         time.Duration
 }
 
 // Options are what a Server works with. All of them must be set.
 type Options struct {
 	// Settings gives the settings now; it is called for each connection.
 	Settings func() Settings
+	// TLSConfig gives what STARTTLS makes TLS with, nil while there is no certificate.
+	TLSConfig func() *tls.Config
 	// Lookup finds a mailbox by its address or alias, in upper or lower case.
 	Lookup func(address string) (directory.Record, bool)
 	// Complete tells whether Lookup knows all mailboxes: only then an address that it does not find is refused for good.
@@ -60,12 +68,16 @@ type Server struct {
 	draining  bool
 	listeners map[net.Listener]struct{}
 	conns     map[*conn]struct{}
-	ended     sync.WaitGroup // of conns
+	addresses map[netip.Addr]int // connections by the client's address
+	ended     sync.WaitGroup     // of conns
 }
 
 // New makes a server. It serves nothing until Serve is called.
 func New(options Options) *Server {
-	s := &Server{Options: options, listeners: make(map[net.Listener]struct{}), conns: make(map[*conn]struct{})}
+	s := &Server{
+		Options: options, listeners: make(map[net.Listener]struct{}), conns: make(map[*conn]struct{}),
+		addresses: make(map[netip.Addr]int),
+	}
 	s.metrics = newMetrics(options.Registerer, s.connections)
 	return s
 }
@@ -96,42 +108,20 @@ func (s *Server) Serve(listener net.Listener) error {
 
 // accept starts to serve a connection, or turns it away.
 func (s *Server) accept(c net.Conn) {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	if s.draining || len(s.conns) >= maxConnections {
-		s.metrics.refused.Inc()
-		go turnAway(c, s.draining)
-		return
-	}
-	wrapped := &conn{Conn: c}
-	s.conns[wrapped] = struct{}{}
-	s.ended.Go(func() {
-		s.serve(wrapped)
-		s.mu.Lock()
-		defer s.mu.Unlock()
-		delete(s.conns, wrapped)
-	})
-}
-
-// serve serves one connection until its end. Each one has a go-smtp server of its own, so that it has settings of its own.
-func (s *Server) serve(c *conn) {
 	settings := s.Settings()
 	if settings.Hostname == "" {
 		settings.Hostname, _ = os.Hostname()
 	}
-	protocol := smtp.NewServer(nil)
-	protocol.Backend = smtp.BackendFunc(func(greeted *smtp.Conn) (smtp.Session, error) {
-		return &session{server: s, settings: settings, conn: c, greeted: greeted, protocol: protocol}, nil
-	})
-	protocol.LMTP = true
-	protocol.Domain = settings.Hostname
-	protocol.MaxRecipients = settings.MaxRecipients
-	protocol.MaxMessageBytes = settings.MaxMessageOctets
-	protocol.MaxLineLength = maxLineOctets
-	protocol.EnableSMTPUTF8 = true
-	protocol.ErrorLog = errorLog{s.Log}
-	_ = protocol.Serve(&onlyOne{conn: c})       // it comes back at once
-	_ = protocol.Shutdown(context.Background()) // it waits for the connection to end
+	wrapped := &conn{Conn: c, idle: settings.IdleTimeout}
+	if refusal := s.add(wrapped, settings); refusal != nil {
+		s.metrics.refused.Inc()
+		go turnAway(c, refusal)
+		return
+	}
+	go func() {
+		defer s.remove(wrapped)
+		newSession(s, wrapped, settings).serve()
+	}()
 }
 
 // Shutdown closes the listeners, answers 421 4.3.2 to clients that are between two messages, and waits for those in the
@@ -178,30 +168,3 @@ func (s *Server) isDraining() bool {
 	defer s.mu.Unlock()
 	return s.draining
 }
-
-func (s *Server) connections() float64 {
-	s.mu.Lock()
-	defer s.mu.Unlock()
-	return float64(len(s.conns))
-}
-
-// onlyOne is a listener with one connection.
-type onlyOne struct{ conn *conn }
-
-func (l *onlyOne) Accept() (net.Conn, error) {
-	if l.conn == nil {
-		return nil, io.EOF
-	}
-	c := l.conn
-	l.conn = nil
-	return c, nil
-}
-
-func (l *onlyOne) Close() error   { return nil }
-func (l *onlyOne) Addr() net.Addr { return nil }
-
-// errorLog takes what go-smtp logs: connections that broke off, and panics.
-type errorLog struct{ log *slog.Logger }
-
-func (l errorLog) Printf(format string, v ...any) { l.log.Warn("LMTP: " + fmt.Sprintf(format, v...)) }
-func (l errorLog) Println(v ...any)               { l.log.Warn("LMTP: " + fmt.Sprint(v...)) }

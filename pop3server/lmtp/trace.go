@@ -17,6 +17,7 @@ type envelope struct {
 	remote   net.Addr
 	hostname string // ours
 	utf8     bool   // the client said SMTPUTF8
+	tls      bool
 	received time.Time
 }
 
@@ -25,17 +26,25 @@ func newID() string { return rand.Text()[:16] }
 // trace gives the fields that are put before the message (RFC 5321 §4.4), each line ended by CRLF. address is the one that
 // the client named. Whoever made the envelope has made sure that no part of it ends a line.
 func (e envelope) trace(address string) []byte {
-	protocol := "LMTP"
-	if e.utf8 {
-		protocol = "UTF8LMTP" // RFC 6531 §4.3
-	}
 	var b strings.Builder
 	fmt.Fprintf(&b, "Return-Path: <%s>\r\n", quote(e.from))
 	fmt.Fprintf(&b, "Delivered-To: %s\r\n", quote(address))
 	fmt.Fprintf(&b, "Received: from %s (%s)\r\n", domain(e.helo), addressLiteral(e.remote))
-	fmt.Fprintf(&b, "\tby %s with %s id %s\r\n", domain(e.hostname), protocol, e.id)
+	fmt.Fprintf(&b, "\tby %s with %s id %s\r\n", domain(e.hostname), e.protocol(), e.id)
 	fmt.Fprintf(&b, "\tfor <%s>; %s\r\n", quote(address), e.received.Format(time.RFC1123Z))
 	return []byte(b.String())
+}
+
+// protocol gives the name of how the message came (RFC 3848, RFC 6531 §4.3).
+func (e envelope) protocol() string {
+	name := "LMTP"
+	if e.utf8 {
+		name = "UTF8LMTP"
+	}
+	if e.tls {
+		name += "S"
+	}
+	return name
 }
 
 var dotAtom = regexp.MustCompile("^[A-Za-z0-9!#$%&'*+/=?^_`{|}~.\\x{80}-\\x{10FFFF}-]+$")
@@ -73,10 +82,4 @@ func addressLiteral(peer net.Addr) string {
 		return "[" + tcp.IP.String() + "]"
 	}
 	return "[IPv6:" + tcp.IP.String() + "]"
-}
-
-// malformed tells of a sender's address that cannot stand in a header.
-func malformed(address string) bool {
-	const most = 320 // 64 octets, "@" and 255: RFC 5321 §4.5.3.1
-	return len(address) > most || strings.ContainsFunc(address, func(r rune) bool { return r < ' ' || r == 0x7f })
 }

@@ -117,12 +117,21 @@ func (c *configuration) pop3() pop3.Settings { return pop3.SettingsOf(c.now()) }
 
 func (c *configuration) lmtp() lmtp.Settings {
 	now := c.now()
-	return lmtp.Settings{
-		Hostname:         now.Hostname,
-		MaxMessageOctets: now.LMTP.MaxMessageOctets,
-		MaxRecipients:    now.LMTP.MaxRecipients,
-		OverQuotaReply:   now.LMTP.OverQuotaReply,
+	settings := lmtp.Settings{
+		Hostname:                 now.Hostname,
+		MaxMessageOctets:         now.LMTP.MaxMessageOctets,
+		MaxRecipients:            now.LMTP.MaxRecipients,
+		OverQuotaReply:           now.LMTP.OverQuotaReply,
+		SubaddressSeparator:      now.LMTP.SubaddressSeparator,
+		MaxConnections:           now.LMTP.MaxConnections,
+		MaxConnectionsPerAddress: now.LMTP.MaxConnectionsPerAddress,
+		IdleTimeout:              time.Duration(now.LMTP.IdleSeconds) * time.Second,
+		HandshakeTimeout:         time.Duration(now.Timeouts.TLSHandshakeSeconds) * time.Second,
 	}
+	if now.LMTP.TLS != nil {
+		settings.TLS = now.LMTP.TLS.Mode
+	}
+	return settings
 }
 
 func (c *configuration) maxConcurrentVerifications() int {

@@ -11,7 +11,8 @@ import (
 // keepEvery is how often maildrops are looked at that nobody opens: old mail is removed from them, and room is given back.
 const keepEvery = time.Hour
 
-// keepHouse goes through all maildrops from time to time, until the context ends. Several servers do not begin at the same time.
+// keepHouse goes through all maildrops from time to time, until the context ends. Several servers do not begin at the same
+// time.
 func (s *server) keepHouse(ctx context.Context) {
 	wait := time.Duration(rand.Int64N(int64(keepEvery))) //nolint:gosec // nothing is kept secret by it
 	for {

@@ -12,8 +12,8 @@ import (
 	"github.com/popservice/popservice/pop3server/maildrop"
 )
 
-// ownership is a store that remembers which maildrops belong to another owner than the directory says: their users get neither mail
-// nor login, and only the operator's user can put that right.
+// ownership is a store that remembers which maildrops belong to another owner than the directory says: their users get
+// neither mail nor login, and only the operator's user can put that right.
 type ownership struct {
 	maildrop.Store
 

@@ -28,7 +28,8 @@ func newPurger(store *maildrop.JournalStore, log *slog.Logger) *purger {
 	return &purger{store: store, log: log, done: make(map[string]int64), wake: make(chan struct{}, 1)}
 }
 
-// add takes the directory before it is served: what it asks for counts as pending from the moment on that it is told to be loaded.
+// add takes the directory before it is served: what it asks for counts as pending from the moment on that it is told to be
+// loaded.
 func (p *purger) add(d *directory.Directory) {
 	p.mu.Lock()
 	defer p.mu.Unlock()

@@ -39,7 +39,10 @@ func (s *server) beforeServing(next, last *directory.Directory) {
 }
 
 // prepare brings into force what of a new configuration is more than a setting to look up.
-func (s *server) prepare(next *config.Config) { s.certificates.use(next.TLS) }
+func (s *server) prepare(next *config.Config) {
+	s.certificates.use(next.TLS)
+	s.lmtpTLS.use(next)
+}
 
 // followCertificates follows the files until it is stopped.
 func (s *server) followCertificates(ctx context.Context) (stop func()) {
@@ -47,7 +50,10 @@ func (s *server) followCertificates(ctx context.Context) (stop func()) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		watch.Paths(ctx, s.log, s.certificates.paths(), s.certificates.reload)
+		watch.Paths(ctx, s.log, append(s.certificates.paths(), s.lmtpTLS.paths()...), func() {
+			s.certificates.reload()
+			s.lmtpTLS.reload()
+		})
 	}()
 	return func() {
 		cancel()

@@ -1,8 +1,9 @@
 // Package server is pop3d as a whole: it wires the parts together, listens, follows changes of the files, and drains.
 //
 // Four things are read from files and followed while the server runs: the configuration, the directory, the certificates of the
-// POP3 listeners and the identity of the control port. Each has a version in force, which connections read without a lock, and
-// a new version that cannot be used never takes its place: it is told in the log, on the control port and in the metrics.
+// POP3 listeners and of the LMTP port, and the identity of the control port. Each has a version in force, which connections
+// read without a lock, and a new version that cannot be used never takes its place: it is told in the log, on the control port
+// and in the metrics.
 package server
 
 import (
@@ -48,6 +49,7 @@ type server struct {
 	identity      *identity // nil without a control port
 	pop3          *pop3.Server
 	lmtp          *lmtp.Server // nil where no mail is taken
+	lmtpTLS       *lmtpTLS
 	draining      atomic.Bool
 }
 
@@ -85,7 +87,7 @@ func newServer(options Options) (*server, error) {
 	}
 	s.owned, s.purger = newOwnership(s.store), newPurger(s.store, s.log)
 	s.mailboxes = newMailboxes(c.Directory.Path, s.log, s.beforeServing)
-	s.certificates = newCertificates(c.TLS, s.log)
+	s.certificates, s.lmtpTLS = newCertificates(c.TLS, s.log), newLMTPTLS(c, s.log)
 	if c.Admin.Control != nil {
 		s.identity = &identity{Identity: admin.NewIdentity(*c.Admin.Control), log: s.log}
 		s.identity.load()
@@ -109,9 +111,10 @@ func (s *server) makeServers() {
 	})
 	if settings.now().LMTP != nil {
 		s.lmtp = lmtp.New(lmtp.Options{
-			Settings: settings.lmtp, Lookup: s.mailboxes.lookup, Complete: s.mailboxes.complete, Store: s.owned,
-			Log: s.log, Registerer: s.registry,
+			Settings: settings.lmtp, TLSConfig: s.lmtpTLS.tlsConfig, Lookup: s.mailboxes.lookup, Complete: s.mailboxes.complete,
+			Store: s.owned, Log: s.log, Registerer: s.registry,
 		})
+		s.registry.MustRegister(s.lmtpTLS)
 	}
 	s.registerMetrics()
 }

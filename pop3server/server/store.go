@@ -49,9 +49,11 @@ func warning(c config.QuotaWarning, w maildrop.Warning) []byte {
 	if c.Text == "" && w.ProhibitReceive == 0 {
 		text = warningTextUnlimited
 	}
-	fill := strings.NewReplacer("{address}", w.Address, "{used}", mebibytes(w.StorageOctets), "{limit}", mebibytes(w.ProhibitReceive))
+	fill := strings.NewReplacer("{address}", w.Address, "{used}", mebibytes(w.StorageOctets),
+		"{limit}", mebibytes(w.ProhibitReceive))
 	var b strings.Builder
-	fmt.Fprintf(&b, "From: <%s>\nTo: <%s>\nDate: %s\nSubject: %s\n", from, w.Address, w.Time.Format(time.RFC1123Z), fill.Replace(subject))
+	fmt.Fprintf(&b, "From: <%s>\nTo: <%s>\nDate: %s\n", from, w.Address, w.Time.Format(time.RFC1123Z))
+	fmt.Fprintf(&b, "Subject: %s\n", fill.Replace(subject))
 	b.WriteString("Auto-Submitted: auto-generated\nMIME-Version: 1.0\nContent-Type: text/plain; charset=utf-8\n" +
 		"Content-Transfer-Encoding: 8bit\n\n")
 	b.WriteString(fill.Replace(text))

@@ -111,6 +111,11 @@ func (in Input) lmtp() *config.LMTP {
 		Address:          in.address(portLMTP),
 		MaxMessageOctets: delivery.MaxMessageSize.Value(),
 		OverQuotaReply:   config.OverQuotaReply(delivery.OverQuotaReply),
+
+		MaxRecipients:            int(delivery.LMTP.MaxRecipients),
+		MaxConnections:           int(delivery.LMTP.MaxConnections),
+		MaxConnectionsPerAddress: int(delivery.LMTP.MaxConnectionsPerAddress),
+		SubaddressSeparator:      delivery.LMTP.SubaddressSeparator,
 	}
 }
 

@@ -35,8 +35,8 @@ func Deployment(in Input, c Config) (*appsv1ac.DeploymentApplyConfiguration, err
 
 func (in Input) isShared() bool { return in.Service.Spec.Storage.Layout == v1alpha1.LayoutShared }
 
-// strategy of a rollout. Where one claim is for one server, the old one is gone before the new one starts, so that no two of them
-// ever wait for the volume; servers that share a volume take turns, and there are never fewer of them.
+// strategy of a rollout. Where one claim is for one server, the old one is gone before the new one starts, so that no two of
+// them ever wait for the volume; servers that share a volume take turns, and there are never fewer of them.
 func (in Input) strategy() *appsv1ac.DeploymentStrategyApplyConfiguration {
 	if !in.isShared() {
 		return appsv1ac.DeploymentStrategy().WithType(appsv1.RecreateDeploymentStrategyType)

@@ -19,7 +19,8 @@ const (
 	user = 65532
 	// stopGrace is what a server gets beyond its drain to end by itself.
 	stopGrace = 30
-	// leaveSeconds is how long a server that others stand in for goes on after its end was asked for: until then clients may be sent to it.
+	// leaveSeconds is how long a server that others stand in for goes on after its end was asked for: until then clients may be
+	// sent to it.
 	leaveSeconds = 5
 )
 

@@ -125,10 +125,25 @@ var schemaYAML = typed.YAMLObject(`types:
           elementType:
             namedType: io.k8s.api.networking.v1.NetworkPolicyPeer
           elementRelationship: atomic
+    - name: maxConnections
+      type:
+        scalar: numeric
+      default: 500
+    - name: maxConnectionsPerAddress
+      type:
+        scalar: numeric
+      default: 100
+    - name: maxRecipients
+      type:
+        scalar: numeric
+      default: 1000
     - name: port
       type:
         scalar: numeric
       default: 2424
+    - name: subaddressSeparator
+      type:
+        scalar: string
 - name: com.github.popservice.popservice.api.v1alpha1.Limits
   map:
     fields:

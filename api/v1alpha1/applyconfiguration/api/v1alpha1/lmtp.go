@@ -13,6 +13,15 @@ import (
 type LMTPApplyConfiguration struct {
 	// port is the port of the Service NAME-lmtp, which is reached from inside the cluster only.
 	Port *int32 `json:"port,omitempty"`
+	// subaddressSeparator lets mail for local-part+tag@domain, where this is "+", go to local-part@domain, unless there is a mailbox or
+	// an alias of that name. Left out, there is no such thing.
+	SubaddressSeparator *string `json:"subaddressSeparator,omitempty"`
+	// maxConnections is how many connections a server takes.
+	MaxConnections *int32 `json:"maxConnections,omitempty"`
+	// maxConnectionsPerAddress is how many connections a server takes from one address.
+	MaxConnectionsPerAddress *int32 `json:"maxConnectionsPerAddress,omitempty"`
+	// maxRecipients is how many recipients a message may have.
+	MaxRecipients *int32 `json:"maxRecipients,omitempty"`
 	// from are the peers that the NetworkPolicy lets deliver. Left out, every pod of this namespace.
 	From []v1.NetworkPolicyPeer `json:"from,omitempty"`
 }
@@ -28,6 +37,38 @@ func LMTP() *LMTPApplyConfiguration {
 // If called multiple times, the Port field is set to the value of the last call.
 func (b *LMTPApplyConfiguration) WithPort(value int32) *LMTPApplyConfiguration {
 	b.Port = &value
+	return b
+}
+
+// WithSubaddressSeparator sets the SubaddressSeparator field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the SubaddressSeparator field is set to the value of the last call.
+func (b *LMTPApplyConfiguration) WithSubaddressSeparator(value string) *LMTPApplyConfiguration {
+	b.SubaddressSeparator = &value
+	return b
+}
+
+// WithMaxConnections sets the MaxConnections field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the MaxConnections field is set to the value of the last call.
+func (b *LMTPApplyConfiguration) WithMaxConnections(value int32) *LMTPApplyConfiguration {
+	b.MaxConnections = &value
+	return b
+}
+
+// WithMaxConnectionsPerAddress sets the MaxConnectionsPerAddress field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the MaxConnectionsPerAddress field is set to the value of the last call.
+func (b *LMTPApplyConfiguration) WithMaxConnectionsPerAddress(value int32) *LMTPApplyConfiguration {
+	b.MaxConnectionsPerAddress = &value
+	return b
+}
+
+// WithMaxRecipients sets the MaxRecipients field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the MaxRecipients field is set to the value of the last call.
+func (b *LMTPApplyConfiguration) WithMaxRecipients(value int32) *LMTPApplyConfiguration {
+	b.MaxRecipients = &value
 	return b
 }
 
