@@ -406,6 +406,9 @@ type LMTP struct {
 	// +kubebuilder:validation:Minimum=100
 	// +kubebuilder:validation:Maximum=10000
 	MaxRecipients int32 `json:"maxRecipients,omitempty"`
+	// tls lets MTAs use STARTTLS. Left out, there is none.
+	// +optional
+	TLS *LMTPTLS `json:"tls,omitempty"`
 	// from are the peers that the NetworkPolicy lets deliver. Left out, every pod of this namespace.
 	// +optional
 	// +listType=atomic
@@ -413,6 +416,30 @@ type LMTP struct {
 	// +kubebuilder:validation:XValidation:rule="self.all(p, has(p.ipBlock) || has(p.podSelector) || has(p.namespaceSelector))",message="each peer needs an ipBlock, a podSelector or a namespaceSelector"
 	// +kubebuilder:validation:XValidation:rule="self.all(p, !has(p.ipBlock) || isCIDR(p.ipBlock.cidr))",message="ipBlock.cidr must be a network such as 192.0.2.0/24"
 	From []networkingv1.NetworkPolicyPeer `json:"from,omitempty"`
+}
+
+// LMTPTLSMode says whether an MTA may do without TLS.
+//
+// +kubebuilder:validation:Enum=Required;Offered
+type LMTPTLSMode string
+
+// LMTPTLSOffered takes mail without TLS too.
+const LMTPTLSOffered LMTPTLSMode = "Offered"
+
+// LMTPTLS is TLS on the LMTP port.
+//
+// +kubebuilder:validation:XValidation:rule="!has(self.clientCASecretRef) || self.mode == 'Required'",message="with clientCASecretRef, mode must be Required: otherwise a client could do without TLS and so without a certificate",fieldPath=".mode"
+type LMTPTLS struct {
+	// mode says whether an MTA may do without TLS.
+	// +optional
+	// +kubebuilder:default=Required
+	Mode LMTPTLSMode `json:"mode,omitempty"`
+	// secretRef names a Secret of type kubernetes.io/tls in this namespace.
+	// +required
+	SecretRef LocalSecretReference `json:"secretRef"`
+	// clientCASecretRef names a Secret whose key ca.crt has the authorities of the MTAs' certificates. Left out, an MTA needs none.
+	// +optional
+	ClientCASecretRef *LocalSecretReference `json:"clientCASecretRef,omitempty"`
 }
 
 // StorageLayout says how the maildrops are spread over volumes.

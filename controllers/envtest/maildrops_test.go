@@ -4,6 +4,8 @@ package envtest
 
 import (
 	"bufio"
+	"crypto/tls"
+	"encoding/pem"
 	"fmt"
 	"net"
 	"strings"
@@ -195,4 +197,53 @@ func (p *pop3) list(command string) string {
 		text += line + "\n"
 	}
 	return text
+}
+
+// The LMTP port speaks TLS where that is asked for, and says so where it cannot.
+func TestTLSOfLMTP(t *testing.T) {
+	w := newWorld(t)
+	w.running()
+	w.patch(&v1alpha1.PopService{}, "pop", fields{"spec": fields{"delivery": fields{"lmtp": fields{"tls": fields{
+		"secretRef": fields{"name": "mta-tls"}}}}}})
+	w.awaitService("pop", metav1.ConditionFalse, "SecretNotFound")
+	secret := certificate(t)
+	secret.Name = "mta-tls"
+	w.create(secret)
+	w.awaitReady("pop")
+	w.await("TLS", func() string {
+		if reply := w.deliver(w.pod(), "alice@example.com", "Subject: x"); !strings.HasPrefix(reply, "530") {
+			return reply
+		}
+		if got := w.startTLS(w.pod()); string(got) != string(secret.Data["tls.crt"]) {
+			return "another certificate is served"
+		}
+		return ""
+	})
+}
+
+// startTLS gives the certificate that the LMTP port serves, as PEM; none if there is no TLS.
+func (w *world) startTLS(pod *corev1.Pod) []byte {
+	w.Helper()
+	conn, err := (&net.Dialer{}).DialContext(w.ctx, "tcp", pod.Status.PodIP+":2424")
+	w.must(err)
+	defer func() { _ = conn.Close() }()
+	w.must(conn.SetDeadline(time.Now().Add(patience)))
+	in := bufio.NewReader(conn)
+	for _, command := range []string{"", "LHLO test\r\n", "STARTTLS\r\n"} {
+		_, err := fmt.Fprint(conn, command)
+		w.must(err)
+		for {
+			line, err := in.ReadString('\n')
+			w.must(err)
+			if line[0] != '2' {
+				return nil
+			}
+			if line[3] == ' ' {
+				break
+			}
+		}
+	}
+	secure := tls.Client(conn, &tls.Config{InsecureSkipVerify: true}) // certificates are compared
+	w.must(secure.HandshakeContext(w.ctx))
+	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.ConnectionState().PeerCertificates[0].Raw})
 }

@@ -57,6 +57,9 @@ func (s *state) unreachable(kind string) (finding, bool) {
 // certificatesReady tells whether every certificate is good, and served.
 func (s *state) certificatesReady() finding {
 	const kind = v1alpha1.ConditionCertificatesReady
+	if s.lmtpTLS.reason != "" {
+		return stalled(kind, s.lmtpTLS.reason, s.lmtpTLS.text)
+	}
 	if len(s.certificates) == 0 {
 		return good(kind, reasonNoTLS, "no listener uses TLS")
 	}

@@ -37,6 +37,7 @@ type state struct {
 	sources                       map[string]*corev1.Secret
 	bundle, controlCA, controlTLS *corev1.Secret
 	certificates                  []certificate
+	lmtpTLS                       problem // of what the LMTP port makes TLS with
 	bundleData                    map[string][]byte
 
 	configMap       *corev1.ConfigMap
@@ -78,17 +79,16 @@ func (r *Reconciler) observe(ctx context.Context, service *v1alpha1.PopService) 
 		return nil, fmt.Errorf("observe PopService %s/%s: %w", service.Namespace, service.Name, err)
 	}
 	s.certificates, s.bundleData = checkCertificates(service.Spec.TLS, s.sources, data(s.bundle), s.now)
+	s.lmtpTLS = addLMTPTLS(s.bundleData, service.Spec.Delivery.LMTP.TLS, s.sources, data(s.bundle))
 	return s, nil
 }
 
 // observeSecrets reads the few Secrets that matter from the API server: the cache has none.
 func (r *Reconciler) observeSecrets(ctx context.Context, s *state) error {
 	s.sources = make(map[string]*corev1.Secret)
-	if s.service.Spec.TLS != nil {
-		for _, c := range s.service.Spec.TLS.Certificates {
-			if err := find(ctx, r.Live, s.key(c.SecretRef.Name), &corev1.Secret{}, setIn(s.sources, c.SecretRef.Name)); err != nil {
-				return err
-			}
+	for _, name := range index.SecretsOf(&s.service.Spec) {
+		if err := find(ctx, r.Live, s.key(name), &corev1.Secret{}, setIn(s.sources, name)); err != nil {
+			return err
 		}
 	}
 	name := s.service.Name

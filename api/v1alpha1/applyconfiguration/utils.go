@@ -34,6 +34,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.ListenerApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("LMTP"):
 		return &apiv1alpha1.LMTPApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("LMTPTLS"):
+		return &apiv1alpha1.LMTPTLSApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("LocalSecretReference"):
 		return &apiv1alpha1.LocalSecretReferenceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Mailbox"):

@@ -98,13 +98,22 @@ func secretsOfMailbox(object client.Object) []string {
 }
 
 func secretsOfService(object client.Object) []string {
-	spec := object.(*v1alpha1.PopService).Spec
-	if spec.TLS == nil {
-		return nil
-	}
+	return SecretsOf(&object.(*v1alpha1.PopService).Spec)
+}
+
+// SecretsOf gives the names of the Secrets that a PopService refers to, each one once.
+func SecretsOf(spec *v1alpha1.PopServiceSpec) []string {
 	var all []string
-	for _, c := range spec.TLS.Certificates {
-		all = append(all, c.SecretRef.Name)
+	if spec.TLS != nil {
+		for _, c := range spec.TLS.Certificates {
+			all = append(all, c.SecretRef.Name)
+		}
+	}
+	if tls := spec.Delivery.LMTP.TLS; tls != nil {
+		all = append(all, tls.SecretRef.Name)
+		if tls.ClientCASecretRef != nil {
+			all = append(all, tls.ClientCASecretRef.Name)
+		}
 	}
 	return unique(all)
 }

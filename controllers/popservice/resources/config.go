@@ -116,7 +116,23 @@ func (in Input) lmtp() *config.LMTP {
 		MaxConnections:           int(delivery.LMTP.MaxConnections),
 		MaxConnectionsPerAddress: int(delivery.LMTP.MaxConnectionsPerAddress),
 		SubaddressSeparator:      delivery.LMTP.SubaddressSeparator,
+		TLS:                      lmtpTLS(delivery.LMTP.TLS),
 	}
+}
+
+func lmtpTLS(spec *v1alpha1.LMTPTLS) *config.LMTPTLS {
+	if spec == nil {
+		return nil
+	}
+	tls := &config.LMTPTLS{
+		CertFile: path.Join(tlsFolder, LMTPCertificateKey),
+		KeyFile:  path.Join(tlsFolder, LMTPPrivateKey),
+		Mode:     config.LMTPTLSMode(spec.Mode),
+	}
+	if spec.ClientCASecretRef != nil {
+		tls.ClientCAFile = path.Join(tlsFolder, LMTPClientCAKey)
+	}
+	return tls
 }
 
 func (in Input) admin() config.Admin {

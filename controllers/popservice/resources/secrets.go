@@ -21,6 +21,13 @@ func CertificateKey(name string) string { return name + ".crt" }
 // PrivateKey is the key of a certificate's private key.
 func PrivateKey(name string) string { return name + ".key" }
 
+// Keys of what the LMTP port makes TLS with. No certificate can be named like that.
+const (
+	LMTPCertificateKey = "_lmtp.crt"
+	LMTPPrivateKey     = "_lmtp.key"
+	LMTPClientCAKey    = "_lmtp-ca.crt"
+)
+
 // Certificates holds what the servers serve: a checked copy of each TLS Secret that the spec refers to. So no bad pair ever
 // reaches a server, and the pods stay as they are when certificates come and go.
 func Certificates(in Input, data map[string][]byte) *corev1ac.SecretApplyConfiguration {

@@ -144,6 +144,24 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: subaddressSeparator
       type:
         scalar: string
+    - name: tls
+      type:
+        namedType: com.github.popservice.popservice.api.v1alpha1.LMTPTLS
+- name: com.github.popservice.popservice.api.v1alpha1.LMTPTLS
+  map:
+    fields:
+    - name: clientCASecretRef
+      type:
+        namedType: com.github.popservice.popservice.api.v1alpha1.LocalSecretReference
+    - name: mode
+      type:
+        namedType: com.github.popservice.popservice.api.v1alpha1.LMTPTLSMode
+      default: Required
+    - name: secretRef
+      type:
+        namedType: com.github.popservice.popservice.api.v1alpha1.LocalSecretReference
+- name: com.github.popservice.popservice.api.v1alpha1.LMTPTLSMode
+  scalar: string
 - name: com.github.popservice.popservice.api.v1alpha1.Limits
   map:
     fields:

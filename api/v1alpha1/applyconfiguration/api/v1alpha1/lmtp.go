@@ -22,6 +22,8 @@ type LMTPApplyConfiguration struct {
 	MaxConnectionsPerAddress *int32 `json:"maxConnectionsPerAddress,omitempty"`
 	// maxRecipients is how many recipients a message may have.
 	MaxRecipients *int32 `json:"maxRecipients,omitempty"`
+	// tls lets MTAs use STARTTLS. Left out, there is none.
+	TLS *LMTPTLSApplyConfiguration `json:"tls,omitempty"`
 	// from are the peers that the NetworkPolicy lets deliver. Left out, every pod of this namespace.
 	From []v1.NetworkPolicyPeer `json:"from,omitempty"`
 }
@@ -69,6 +71,14 @@ func (b *LMTPApplyConfiguration) WithMaxConnectionsPerAddress(value int32) *LMTP
 // If called multiple times, the MaxRecipients field is set to the value of the last call.
 func (b *LMTPApplyConfiguration) WithMaxRecipients(value int32) *LMTPApplyConfiguration {
 	b.MaxRecipients = &value
+	return b
+}
+
+// WithTLS sets the TLS field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the TLS field is set to the value of the last call.
+func (b *LMTPApplyConfiguration) WithTLS(value *LMTPTLSApplyConfiguration) *LMTPApplyConfiguration {
+	b.TLS = value
 	return b
 }
 
