@@ -56,10 +56,10 @@ func main(m *testing.M) (code int, err error) {
 		ControlPlaneStopTimeout:  startTimeout,
 		Scheme:                   controllers.Scheme(),
 	}
+	defer func() { err = firstError(err, plane.Stop()) }() // also where not all of it has started
 	if config, err = plane.Start(); err != nil {
 		return 1, fmt.Errorf("start the API server: %w", err)
 	}
-	defer func() { err = firstError(err, plane.Stop()) }()
 	if kube, err = client.New(config, client.Options{Scheme: controllers.Scheme()}); err != nil {
 		return 1, err
 	}
