@@ -1,6 +1,7 @@
 // Package control is the API that the operator reads from a running server: what it has loaded and what it serves.
 //
-// It is HTTP under mutual TLS with one resource, GET Path, whose answer is a Status as JSON. It names no mailbox by its address.
+// It is HTTP under mutual TLS with one resource, GET Path, whose answer is a Status as JSON. It names no mailbox by its
+// address.
 package control
 
 import "time"
@@ -45,7 +46,8 @@ type Directory struct {
 type Store struct {
 	// Error says why the server cannot work on it; empty if it can.
 	Error string `json:"error,omitempty"`
-	// Foreign are the maildrops, by their ids, that belong to another owner than the directory says, and to whom; at most MaxForeign.
+	// Foreign are the maildrops, by their ids, that belong to another owner than the directory says, and to whom; at most
+	// MaxForeign.
 	Foreign map[string]string `json:"foreign,omitempty"`
 	// Purging is how many maildrops are still to be emptied, as the directory says.
 	Purging int `json:"purging,omitempty"`

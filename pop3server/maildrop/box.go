@@ -49,7 +49,7 @@ func (b *box) refresh() error {
 		return nil
 	}
 	return locked(b.folder, syscall.LOCK_SH, func(func() error) error {
-		if err := b.read(); err != nil {
+		if err := b.read(); err != nil || b.st == nil {
 			return err
 		}
 		return b.journal.datasync() // what a client sees is not lost again, though its writer was killed before it could say so
@@ -112,8 +112,8 @@ func (b *box) forget() {
 
 // checkOwner fails when another owner has made the maildrop, and is not to give it up.
 func (st *state) checkOwner(box Mailbox) error {
-	if box.Owner == "" {
-		return errors.New("a maildrop cannot be used without an owner")
+	if box.Owner == "" || len(box.Owner) > math.MaxUint16 {
+		return errors.New("a maildrop cannot be used without an owner, or with one whose name is longer than 65535 octets")
 	}
 	if st != nil && st.owner != "" && st.owner != box.Owner && !box.Adopt {
 		return &ForeignOwnerError{st.owner}
@@ -126,11 +126,18 @@ type batch struct {
 	st   *state
 	data []byte
 	then []func() // done when it is written, and before anybody else can write
+	err  error    // a record is larger than a reader would believe
 }
 
 func (w *batch) add(r record, body ...[]byte) {
+	start := len(w.data)
 	w.data = appendRecord(w.data, w.st.salt, w.st.end, r, body...)
+	if _, err := parsePrefix(w.data[start:]); err != nil {
+		w.err = errTooLarge
+	}
 }
+
+var errTooLarge = errors.New("too much for one record of the journal: do it in parts")
 
 // write adds records to the journal. f says which, given the state as it is then; where it adds none, nothing is written.
 // The records are durable when write is back, unless it fails, and then none of them is there.
@@ -153,7 +160,7 @@ func (b *box) writeLocked(box Mailbox, durable bool, f func(*state, *batch) erro
 		if b.st.owner != box.Owner {
 			w.add(&ownerRecord{box.Owner})
 		}
-		if err := f(b.st, w); err != nil || len(w.data) == 0 {
+		if err := errors.Join(f(b.st, w), w.err); err != nil || len(w.data) == 0 {
 			return err
 		}
 		if err := sure(); err != nil {
@@ -185,9 +192,6 @@ func (b *box) claim(box Mailbox) error {
 
 // create makes the journal.
 func (b *box) create(owner string) error {
-	if len(owner) > math.MaxUint16 {
-		return errors.New("the owner's name is too long")
-	}
 	h := &headerRecord{version: formatVersion, generation: 1, nextUID: 1, made: time.Now().Unix(), owner: owner}
 	_, _ = rand.Read(h.salt[:])
 	if err := replaceFile(b.path("journal"), string(appendRecord(nil, h.salt, 0, h))); err != nil {

@@ -7,6 +7,7 @@ import (
 	"encoding/hex"
 	"errors"
 	"fmt"
+	"io/fs"
 	"os"
 	"slices"
 	"syscall"
@@ -17,7 +18,8 @@ import (
 
 const (
 	maxCompactors = 2
-	// A journal is written anew when this much of it, and half of it, is of no use; and a small one when nothing is left in it.
+	// A journal is written anew when this much of it and of its files, and as much as half of it, is of no use; or files alone
+	// that are larger than it is; and a small one when nothing is left in it.
 	garbageOctets = 1 << 20
 	emptyOctets   = 4 << 10
 	// strayAge is the age from which on a body's file that no record names was left behind by a crash.
@@ -35,8 +37,20 @@ func (st *state) garbage(kept []removed) int64 {
 
 func (st *state) isWorthCompacting(p Policy, now time.Time) bool {
 	kept := st.kept(p, now)
-	garbage := st.garbage(kept)
-	return garbage > garbageOctets && garbage > st.end/2 || len(st.live) == 0 && len(kept) == 0 && st.end > emptyOctets
+	garbage, files := st.garbage(kept), filesOf(st.removed)-filesOf(kept)
+	if len(st.live) == 0 && len(kept) == 0 {
+		return st.end > emptyOctets || files > 0
+	}
+	room := garbage + files
+	return room > garbageOctets && room > st.end/2 || files > st.end
+}
+
+// filesOf gives how many octets are in files of removed messages.
+func filesOf(messages []removed) (octets int64) {
+	for _, m := range messages {
+		octets += m.StorageOctets - int64(m.length)
+	}
+	return octets
 }
 
 // compactSoon compacts a maildrop in the background, if it is worth it.
@@ -82,18 +96,13 @@ func (b *box) compact(must bool, sure func() error) error {
 	if err := b.read(); err != nil || b.st == nil || !must && !b.st.isWorthCompacting(policy, now) {
 		return err
 	}
-	b.finishTakingOver()
-	c := &compaction{box: b, st: b.st, kept: b.st.kept(policy, now), names: make(map[[16]byte]bool)}
-	if err := c.write(); err != nil {
-		_ = os.Remove(b.path("journal.new"))
-		return classify(err)
-	}
-	b.store.hooks.reached("compacted")
-	if err := c.replace(sure); err != nil {
+	if err := b.finishTakingOver(); err != nil {
 		return err
 	}
-	b.store.hooks.reached("replaced")
-	c.removeBodies()
+	c := &compaction{box: b, st: b.st, kept: b.st.kept(policy, now), damaged: len(b.st.damage) > 0}
+	if err := c.run(sure); err != nil {
+		return err
+	}
 	return b.load()
 }
 
@@ -106,6 +115,25 @@ type compaction struct {
 	salt   [16]byte
 	out    *bufio.Writer
 	offset int64
+	// damaged says that the old journal has something that could not be read.
+	damaged bool
+}
+
+// run writes the journal and gives it its place.
+func (c *compaction) run(sure func() error) error {
+	c.names = make(map[[16]byte]bool)
+	if err := c.write(); err != nil {
+		_ = os.Remove(c.box.path("journal.new"))
+		return classify(err)
+	}
+	c.box.store.hooks.reached("compacted")
+	if err := c.replace(sure); err != nil {
+		_ = os.Remove(c.box.path("journal.new"))
+		return classify(err)
+	}
+	c.box.store.hooks.reached("replaced")
+	c.removeBodies()
+	return nil
 }
 
 func (c *compaction) write() error {
@@ -152,9 +180,11 @@ func (c *compaction) copy(m Message) error {
 		return err
 	}
 	r, err := parseHead(data, seal{c.st.salt, m.offset})
+	p, _ := parsePrefix(data)
 	mr, ok := r.(*messageRecord)
-	if err != nil || !ok {
+	if err != nil || !ok || p.length != m.length {
 		c.box.store.log.Error("a damaged message is lost", "mailbox", c.box.id, "uid", m.uid, "error", err)
+		c.damaged = true
 		return nil
 	}
 	if c.st.seen.contains(m.uid) {
@@ -163,7 +193,6 @@ func (c *compaction) copy(m Message) error {
 	if mr.flags&flagFile != 0 {
 		c.names[mr.file] = true
 	}
-	p, _ := parsePrefix(data)
 	return c.put(mr, data[p.head:p.head+mr.inline])
 }
 
@@ -182,8 +211,10 @@ func (c *compaction) putRemoved() error {
 		for _, r := range c.kept[:n] {
 			uids = append(uids, r.uid)
 		}
-		if err := c.put(&removeRecord{first.reason, first.at, setOf(uids)}); err != nil {
-			return err
+		for spans := range slices.Chunk(setOf(uids), maxSpans) {
+			if err := c.put(&removeRecord{first.reason, first.at, spans}); err != nil {
+				return err
+			}
 		}
 		c.kept = c.kept[n:]
 	}
@@ -193,8 +224,9 @@ func (c *compaction) putRemoved() error {
 // replace gives the new journal its place. One that was damaged stays, under another name.
 func (c *compaction) replace(sure func() error) error {
 	b := c.box
-	if len(c.st.damage) > 0 {
-		if err := os.Link(b.path("journal"), b.path(fmt.Sprintf("journal.damaged-%d", c.st.generation))); err != nil {
+	if c.damaged {
+		err := os.Link(b.path("journal"), b.path(fmt.Sprintf("journal.damaged-%d", c.st.generation)))
+		if err != nil && !errors.Is(err, fs.ErrExist) { // it is there if a crash kept the new one from its place
 			return err
 		}
 	}

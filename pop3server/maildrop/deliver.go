@@ -89,6 +89,34 @@ func (b *box) deliver(box Mailbox, m *incoming) error {
 	return err
 }
 
+// placeAll makes the records of messages, and gives those that are large their places. Where it fails, the records that it
+// gives are to be unplaced.
+func (b *box) placeAll(messages []*incoming) (records []*messageRecord, err error) {
+	if err := makeFolders(b.folder); err != nil {
+		return nil, err
+	}
+	for _, m := range messages {
+		r := m.record()
+		records = append(records, r)
+		if m.file == nil {
+			continue
+		}
+		if r.file, err = m.place(b.path("b")); err != nil {
+			return records, err
+		}
+	}
+	return records, nil
+}
+
+// unplace removes the files of messages that nothing came of.
+func (b *box) unplace(records []*messageRecord) {
+	for _, r := range records {
+		if r.flags&flagFile != 0 {
+			removeBody(b.path("b"), r.file)
+		}
+	}
+}
+
 // record makes the message's record, but for the unique-id.
 func (m *incoming) record() *messageRecord {
 	r := &messageRecord{received: m.received.Unix(), octets: int64(len(m.trace)) + m.octets, former: m.former}

@@ -57,12 +57,16 @@ const (
 	recordMagic   = 0x31444d50
 	recordAlign   = 8
 	prefixOctets  = 24
-	// maxHeadOctets bounds what a reader believes of a length: 64 Ki spans, which 128 Ki messages in the worst order have.
+	// maxHeadOctets bounds what a reader believes of a length: 128 Ki spans, which 256 Ki messages in the worst order have.
 	maxHeadOctets = 2 << 20
+	// maxSpans is how many a record has at most.
+	maxSpans = 64 << 10
 	// inlineOctets is the largest body that stands in the journal itself.
 	inlineOctets = 128 << 10
 	// maxInlineOctets bounds what a reader believes: trace fields come on top.
 	maxInlineOctets = 1 << 20
+	// maxNextUID is how far the next unique-id can be raised by hand, so that the numbers do not come to an end.
+	maxNextUID = 1 << 63
 	// maxFormer is the length of the longest unique-id (RFC 1939 §7).
 	maxFormer = 70
 )
@@ -269,6 +273,9 @@ func parseHead(data []byte, at seal) (record, error) {
 	p, err := parsePrefix(data)
 	if err != nil {
 		return nil, err
+	}
+	if int64(p.head) > int64(len(data)) { // damaged since its length was taken down
+		return nil, errRecord
 	}
 	if p.kind == kindHeader {
 		at.salt = [16]byte{}

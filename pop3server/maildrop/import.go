@@ -33,7 +33,6 @@ type Import struct {
 	done    func()
 
 	pending []*incoming
-	records []*messageRecord
 	octets  int64
 	known   map[string]bool // unique-ids of the maildrop and of what is pending
 	next    uint64          // above all former unique-ids that are numbers
@@ -49,22 +48,28 @@ func (s *JournalStore) NewImport(ctx context.Context, box Mailbox) (*Import, err
 		return nil, err
 	}
 	im := &Import{store: s, box: b, mailbox: box, done: done, known: make(map[string]bool)}
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	err = b.refresh()
-	if err == nil {
-		err = b.st.checkOwner(box)
-	}
-	if err != nil {
+	if err := im.begin(); err != nil {
 		done()
 		return nil, fmt.Errorf("maildrop %s: %w", box.ID, err)
 	}
-	if b.st != nil {
-		for _, m := range append(messagesOf(b.st.removed), b.st.live...) {
-			im.known[m.UID()] = true
-		}
-	}
 	return im, nil
+}
+
+// begin finds out which unique-ids the maildrop has.
+func (im *Import) begin() error {
+	b := im.box
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	if err := b.refresh(); err != nil {
+		return err
+	}
+	if err := b.st.checkOwner(im.mailbox); err != nil || b.st == nil {
+		return err
+	}
+	for _, m := range append(messagesOf(b.st.removed), b.st.live...) {
+		im.known[m.UID()] = true
+	}
+	return nil
 }
 
 // ErrKnownUID says that the maildrop has, or had, another message with this unique-id.
@@ -81,13 +86,6 @@ func (im *Import) Add(m Imported) error {
 	}
 	in := &incoming{spool: sp, received: m.Received, former: m.UID, seen: m.Seen}
 	im.pending = append(im.pending, in)
-	r := in.record()
-	if in.file != nil {
-		if r.file, err = in.place(im.box.path("b")); err != nil {
-			return err
-		}
-	}
-	im.records = append(im.records, r)
 	if m.UID != "" {
 		im.known[m.UID] = true
 	}
@@ -119,32 +117,40 @@ func (im *Import) checkUID(uid string) error {
 
 func (im *Import) flush() error {
 	defer im.discard()
-	if len(im.records) == 0 {
+	if len(im.pending) == 0 {
 		return nil
 	}
-	err := im.box.write(im.mailbox, func(st *state, w *batch) error {
-		next := max(st.nextUID, im.next)
-		if next > st.nextUID {
-			w.add(&nextUIDRecord{next})
-		}
-		for i, r := range im.records {
-			r.uid = next
-			next++
-			w.add(r, im.pending[i].memory)
-		}
-		return nil
-	})
+	records, err := im.box.placeAll(im.pending)
+	if err == nil {
+		err = im.box.write(im.mailbox, func(st *state, w *batch) error {
+			im.addAll(st, w, records)
+			return nil
+		})
+	}
 	if err != nil {
-		return fmt.Errorf("maildrop %s: %w", im.mailbox.ID, err)
+		im.box.unplace(records)
+		return fmt.Errorf("maildrop %s: %w", im.mailbox.ID, classify(err))
 	}
 	return nil
+}
+
+func (im *Import) addAll(st *state, w *batch, records []*messageRecord) {
+	next := max(st.nextUID, im.next)
+	if next > st.nextUID {
+		w.add(&nextUIDRecord{next})
+	}
+	for i, r := range records {
+		r.uid = next
+		next++
+		w.add(r, im.pending[i].memory)
+	}
 }
 
 func (im *Import) discard() {
 	for _, m := range im.pending {
 		m.discard()
 	}
-	im.pending, im.records, im.octets = nil, nil, 0
+	im.pending, im.octets = nil, 0
 }
 
 // Close writes what is left. Without an error, all messages that were added will survive a power loss.

@@ -13,7 +13,8 @@ import (
 // believed only where it belongs to the journal. It has the form of the journal's records, without bodies:
 //
 //	u32 0x31494d50, u32 version, u8×16 salt of the journal, u64 generation, u64 up to where the journal was read,
-//	u64 next unique-id, u8 warned, i64 time of making, text owner, spans seen, u32 messages, then each of them:
+//	u64 where the last record before that begins, u32 its checksum, u64 next unique-id, u8 warned, i64 time of making,
+//	text owner, spans seen, u32 messages, then each of them:
 //	  u64 unique-id, i64 octets, i64 storage octets, i64 received, i64 offset, u32 length, u32 flags,
 //	  u8 reason of its removal or 0, i64 time of it, text former unique-id, u8×16 source if it has one
 //	u32 CRC-32C of all that
@@ -32,7 +33,7 @@ func encodeIndex(st *state) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, formatVersion)
 	dst = append(dst, st.salt[:]...)
 	dst = binary.LittleEndian.AppendUint64(dst, st.generation)
-	dst = appendTime(dst, st.end)
+	dst = binary.LittleEndian.AppendUint32(appendTime(appendTime(dst, st.end), st.last), st.lastSum)
 	dst = binary.LittleEndian.AppendUint64(dst, st.nextUID)
 	var warned byte
 	if st.warned {
@@ -78,16 +79,21 @@ func readIndex(path string, j *journal) *state {
 	return st
 }
 
-// hasIndex tells whether a state was made from this journal.
+// hasIndex tells whether a state was made from this journal, as it is up to there. It may not be so any more: a journal that
+// was copied back can be older than its index, and go on otherwise.
 func (j *journal) hasIndex(st *state) bool {
 	size, err := j.size()
-	if err != nil || st.end > size {
+	if err != nil || st.end > size || st.last < 0 {
 		return false
 	}
-	s := &scanner{r: j.file, size: size}
+	s := &scanner{r: j.file, size: size, salt: st.salt}
 	p, err := s.record(0)
 	h, ok := p.record.(*headerRecord)
-	return err == nil && ok && h.salt == st.salt && h.generation == st.generation
+	if err != nil || !ok || h.salt != st.salt || h.generation != st.generation {
+		return false
+	}
+	p, err = s.record(st.last)
+	return err == nil && p.end() == st.end && p.sum == st.lastSum
 }
 
 var errIndex = errors.New("not an index of this version, or damaged")
@@ -104,7 +110,8 @@ func decodeIndex(data []byte) (*state, error) {
 	}
 	st := &state{}
 	copy(st.salt[:], f.take(16))
-	st.generation, st.end, st.nextUID, st.warned = f.u64(), f.i64(), f.u64(), f.u8() != 0
+	st.generation, st.end, st.last, st.lastSum = f.u64(), f.i64(), f.i64(), f.u32()
+	st.nextUID, st.warned = f.u64(), f.u8() != 0
 	st.made, st.owner = f.i64(), f.text()
 	st.seen = f.spans()
 	st.oldest = math.MaxInt64
@@ -143,12 +150,26 @@ func (b *box) saveIndexLocked() {
 	if b.st == nil || b.st.end-b.indexed < indexEvery || len(b.st.damage) > 0 {
 		return
 	}
-	next := b.path(fmt.Sprintf("index.%d", os.Getpid()))
-	err := os.WriteFile(next, encodeIndex(b.st), fileMode)
-	if err = errors.Join(err, os.Rename(next, b.path("index"))); err != nil {
-		_ = os.Remove(next)
+	if err := b.writeIndex(); err != nil {
 		b.store.log.Warn("index cannot be written: the maildrop will open slowly", "mailbox", b.id, "error", err)
 		return
 	}
 	b.indexed = b.st.end
+}
+
+// writeIndex replaces the index. It must not know of more than what a power loss leaves of the journal: other records would
+// come to stand there.
+func (b *box) writeIndex() error {
+	if err := b.journal.datasync(); err != nil {
+		return err
+	}
+	next := b.path(fmt.Sprintf("index.%d", os.Getpid()))
+	err := os.WriteFile(next, encodeIndex(b.st), fileMode)
+	if err == nil {
+		err = os.Rename(next, b.path("index"))
+	}
+	if err != nil {
+		_ = os.Remove(next)
+	}
+	return err
 }

@@ -9,6 +9,7 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
+	"strings"
 	"syscall"
 	"time"
 )
@@ -138,6 +139,9 @@ type Change struct {
 
 // Change changes a maildrop, durably and all at once.
 func (s *JournalStore) Change(ctx context.Context, id string, c Change) error {
+	if c.NextUID > maxNextUID {
+		return fmt.Errorf("next unique-id %d: a number this high would leave too few for later messages", c.NextUID)
+	}
 	return s.with(ctx, id, func(b *box) error {
 		box := Mailbox{ID: id, Owner: b.st.owner}
 		if c.Owner != "" {
@@ -170,7 +174,7 @@ func (m Message) Number() uint64 { return m.uid }
 // Compact writes a maildrop's journal anew, without what is of no use any more. Damaged parts are left behind, in a file
 // beside it.
 func (s *JournalStore) Compact(ctx context.Context, id string) error {
-	if err := ctx.Err(); err != nil {
+	if err := s.with(ctx, id, func(*box) error { return nil }); err != nil {
 		return err
 	}
 	b, done, err := s.use(id)
@@ -194,25 +198,40 @@ func (s *JournalStore) Tidy(ctx context.Context, id string) error {
 // whoever comes next owns it. Unique-ids go on from where they were.
 func (s *JournalStore) Purge(ctx context.Context, id, owner string) error {
 	err := s.with(ctx, id, func(b *box) error {
-		return locked(b.folder, syscall.LOCK_EX, func(sure func() error) error {
-			if err := b.read(); err != nil {
-				return err
-			}
-			if b.st == nil || b.st.owner != owner && b.st.owner != "" {
-				return nil // it is not his mail
-			}
-			b.st.removed = append(b.st.removed, asRemoved(b.st.live)...)
-			b.st.live, b.st.owner, b.st.warned = nil, "", false
-			c := &compaction{box: b, st: b.st, names: make(map[[16]byte]bool)}
-			err := errors.Join(c.write(), c.replace(sure))
-			if err == nil {
-				c.removeBodies()
-			}
-			return errors.Join(err, b.load(), removeAll(b.path("new")))
+		return s.withReserve(func() error {
+			return locked(b.folder, syscall.LOCK_EX, func(sure func() error) error { return b.purge(owner, sure) })
 		})
 	})
 	if errors.Is(err, ErrNoMaildrop) {
 		return nil
+	}
+	return err
+}
+
+func (b *box) purge(owner string, sure func() error) error {
+	if err := b.read(); err != nil {
+		return err
+	}
+	if b.st == nil || b.st.owner != owner && b.st.owner != "" {
+		return nil // it is not his mail
+	}
+	// What could be taken for the next owner's goes first.
+	if err := errors.Join(removeAll(b.path("new")), b.removeDamaged()); err != nil {
+		return err
+	}
+	b.st.removed = append(b.st.removed, asRemoved(b.st.live)...)
+	b.st.live, b.st.owner, b.st.warned = nil, "", false
+	c := &compaction{box: b, st: b.st}
+	return errors.Join(c.run(sure), b.load())
+}
+
+// removeDamaged removes what compaction has kept of journals that were damaged.
+func (b *box) removeDamaged() error {
+	entries, err := os.ReadDir(b.folder)
+	for _, entry := range entries {
+		if strings.HasPrefix(entry.Name(), "journal.damaged-") {
+			err = errors.Join(err, os.Remove(b.path(entry.Name())))
+		}
 	}
 	return err
 }
@@ -234,5 +253,8 @@ func removeAll(folder string) error {
 	for _, entry := range entries {
 		err = errors.Join(err, os.Remove(filepath.Join(folder, entry.Name())))
 	}
-	return err
+	if err != nil {
+		return err
+	}
+	return syncFolder(folder)
 }

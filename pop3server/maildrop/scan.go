@@ -25,6 +25,7 @@ type placed struct {
 	offset int64
 	length uint32
 	head   uint32
+	sum    uint32 // its checksum
 }
 
 func (p placed) end() int64 { return p.offset + int64(p.length) }
@@ -96,7 +97,7 @@ func (s *scanner) record(at int64) (placed, error) {
 	if err != nil {
 		return placed{}, err
 	}
-	found := placed{record: r, offset: at, length: p.length, head: p.head}
+	found := placed{record: r, offset: at, length: p.length, head: p.head, sum: binary.LittleEndian.Uint32(data[16:])}
 	if m, ok := r.(*messageRecord); ok && found.end() == s.size {
 		err = s.checkBody(found, m)
 	}

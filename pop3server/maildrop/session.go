@@ -21,6 +21,7 @@ type session struct {
 	journal  *journal // nil where the maildrop did not exist
 	messages []Message
 	read     []uint64
+	closed   bool
 	done     func()
 }
 
@@ -43,7 +44,15 @@ func (s *session) Body(_ context.Context, m Message) (io.ReadCloser, error) {
 		body, err = s.box.body(now.journal, now.Message)
 	}
 	now.journal.release()
-	return body, err
+	if err == nil {
+		return body, nil
+	}
+	now, gone := s.box.now(m.uid)
+	if gone != nil { // it was removed meanwhile, and its room given back
+		return nil, gone
+	}
+	now.journal.release()
+	return nil, err
 }
 
 // current is a message where it stands now.
@@ -94,10 +103,10 @@ func (b *box) parseBody(j *journal, m Message, data []byte) (*bodyFile, error) {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
 	}
 	mr, ok := r.(*messageRecord)
-	if !ok || mr.uid != m.uid {
+	p, _ := parsePrefix(data)
+	if !ok || mr.uid != m.uid || p.length != m.length {
 		return nil, fmt.Errorf("%w: another record stands in its place", ErrDamaged)
 	}
-	p, _ := parsePrefix(data)
 	inline := data[p.head : p.head+mr.inline]
 	if crc32.Checksum(inline, castagnoli) != mr.inlineCRC {
 		return nil, fmt.Errorf("%w: its checksum is wrong", ErrDamaged)
@@ -195,13 +204,17 @@ func (s *session) addRead(st *state, w *batch, removing []uint64) {
 		_, going := slices.BinarySearch(removing, uid)
 		return !live || going || st.seen.contains(uid)
 	})
-	if len(fresh) > 0 {
-		w.add(&seenRecord{setOf(fresh)})
+	for spans := range slices.Chunk(setOf(fresh), maxSpans) {
+		w.add(&seenRecord{spans})
 	}
 }
 
 // Close implements Session. Read marks are written without being synced: to lose some by a crash is no harm.
 func (s *session) Close() error {
+	if s.closed {
+		return nil
+	}
+	s.closed = true
 	defer s.done()
 	defer s.journal.release()
 	if len(s.read) == 0 {

@@ -16,6 +16,8 @@ type state struct {
 	nextUID    uint64
 	warned     bool // the user has been warned that the quota's issueWarning is reached
 	end        int64
+	last       int64  // where the record begins that ends there
+	lastSum    uint32 // and its checksum
 
 	live    []Message // by unique-id
 	octets  int64     // storage of the live ones
@@ -38,7 +40,9 @@ type removed struct {
 func (st *state) apply(p placed) error {
 	switch r := p.record.(type) {
 	case *headerRecord:
-		return st.applyHeader(r, p)
+		if err := st.applyHeader(r, p); err != nil {
+			return err
+		}
 	case *messageRecord:
 		st.applyMessage(r, p)
 	case *removeRecord:
@@ -52,7 +56,7 @@ func (st *state) apply(p placed) error {
 	case *nextUIDRecord:
 		st.nextUID = max(st.nextUID, r.next)
 	}
-	st.end = p.end()
+	st.end, st.last, st.lastSum = p.end(), p.offset, p.sum
 	return nil
 }
 
@@ -64,7 +68,7 @@ func (st *state) applyHeader(r *headerRecord, p placed) error {
 		return fmt.Errorf("journal has version %d, this program reads version %d", r.version, formatVersion)
 	}
 	*st = state{generation: r.generation, salt: r.salt, made: r.made, owner: r.owner, nextUID: r.nextUID, warned: r.warned,
-		end: p.end(), oldest: math.MaxInt64}
+		oldest: math.MaxInt64}
 	return nil
 }
 
@@ -154,7 +158,7 @@ func (st *state) expired(p Policy, now time.Time) []uint64 {
 	var uids []uint64
 	for _, m := range st.live {
 		limit := unread
-		if m.received < read && m.received >= unread && st.seen.contains(m.uid) {
+		if m.received < max(unread, read) && st.seen.contains(m.uid) {
 			limit = read
 		}
 		if m.received < limit {

@@ -213,11 +213,13 @@ func (b *box) settle(box Mailbox) error {
 	if b.st.owner == box.Owner && len(expired) == 0 {
 		return nil
 	}
-	return b.writeLocked(box, true, func(st *state, w *batch) error {
-		if uids := setOf(st.expired(b.store.options.Policy(), now)); len(uids) > 0 {
-			w.add(&removeRecord{reasonRetention, now.Unix(), uids})
-		}
-		return nil
+	return b.store.withReserve(func() error {
+		return b.writeLocked(box, true, func(st *state, w *batch) error {
+			if uids := setOf(st.expired(b.store.options.Policy(), now)); len(uids) > 0 {
+				w.add(&removeRecord{reasonRetention, now.Unix(), uids})
+			}
+			return nil
+		})
 	})
 }
 

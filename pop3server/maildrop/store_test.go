@@ -202,7 +202,8 @@ func TestUIDsRiseAndAreNeverUsedAgain(t *testing.T) {
 }
 
 func TestUIDsOverAnyHistory(t *testing.T) {
-	base := t.TempDir()
+	t.Parallel()
+	base := memoryFolder(t)
 	rapid.Check(t, func(t *rapid.T) {
 		root, err := os.MkdirTemp(base, "")
 		if err != nil {

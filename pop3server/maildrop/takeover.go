@@ -6,6 +6,7 @@ import (
 	"io/fs"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"syscall"
 	"time"
@@ -39,15 +40,13 @@ func (b *box) takeOver(box Mailbox) error {
 	if err != nil {
 		return err
 	}
-	for len(files) > 0 {
-		n := min(len(files), takeOverAtOnce)
-		if err := b.takeOverSome(box, files[:n]); err != nil {
-			return err
-		}
-		files = files[n:]
+	for some := range slices.Chunk(files, takeOverAtOnce) {
+		err = errors.Join(err, b.takeOverSome(box, some))
 	}
-	b.newChanged = info.ModTime()
-	return nil
+	if err == nil {
+		b.newChanged = info.ModTime()
+	}
+	return err
 }
 
 func (b *box) listNew() ([]found, error) {
@@ -74,46 +73,61 @@ func sourceOf(name string) [16]byte {
 
 // takeOverSome reads some files before it takes the lock, and removes them before it gives it back.
 func (b *box) takeOverSome(box Mailbox, files []found) error {
-	var messages []*incoming
-	var records []*messageRecord
+	readable, messages, unread := b.readAllNew(files)
 	defer func() {
 		for _, m := range messages {
 			m.discard()
 		}
 	}()
-	for i := range files {
-		m, err := b.readNew(&files[i])
-		if errors.Is(err, fs.ErrNotExist) {
+	if len(messages) == 0 {
+		return unread
+	}
+	records, err := b.placeAll(messages)
+	if err == nil {
+		err = b.writeLocked(box, true, func(st *state, w *batch) error {
+			addNew(st, w, readable, messages, records)
+			w.then = append(w.then, func() { b.store.hooks.reached("taken over"); removeFiles(readable) })
+			if len(w.data) == 0 {
+				removeFiles(readable)
+			}
+			return nil
+		})
+	}
+	if err != nil {
+		b.unplace(records)
+		return errors.Join(err, unread)
+	}
+	b.unplace(slices.DeleteFunc(records, func(r *messageRecord) bool { return r.uid != 0 })) // those that had been taken
+	return unread
+}
+
+// addNew adds those that nobody has taken yet.
+func addNew(st *state, w *batch, files []found, messages []*incoming, records []*messageRecord) {
+	next := st.nextUID
+	for i, r := range records {
+		if _, taken := st.sources[r.source]; taken || !exists(files, r.source) {
+			continue
+		}
+		r.uid = next
+		next++
+		w.add(r, messages[i].memory)
+	}
+}
+
+// readAllNew reads files. One that cannot be read does not keep the others out.
+func (b *box) readAllNew(files []found) (readable []found, messages []*incoming, err error) {
+	for _, f := range files {
+		m, failed := b.readNew(&f)
+		if errors.Is(failed, fs.ErrNotExist) {
 			continue // somebody else has taken it
 		}
-		if err != nil {
-			return err
+		if failed != nil {
+			err = errors.Join(err, failed)
+			continue
 		}
-		messages = append(messages, m)
-		r := m.record()
-		if m.file != nil {
-			if r.file, err = m.place(b.path("b")); err != nil {
-				return err
-			}
-		}
-		records = append(records, r)
+		readable, messages = append(readable, f), append(messages, m)
 	}
-	return b.writeLocked(box, true, func(st *state, w *batch) error {
-		next := st.nextUID
-		for i, r := range records {
-			if _, taken := st.sources[r.source]; taken || !exists(files, r.source) {
-				continue
-			}
-			r.uid = next
-			next++
-			w.add(r, messages[i].memory)
-		}
-		w.then = append(w.then, func() { b.store.hooks.reached("taken over"); removeFiles(files) })
-		if len(w.data) == 0 {
-			removeFiles(files)
-		}
-		return nil
-	})
+	return readable, messages, err
 }
 
 // exists tells whether a file is there still: another process may have taken it while the lock was waited for, and have
@@ -147,18 +161,19 @@ func (b *box) readNew(f *found) (*incoming, error) {
 	return &incoming{spool: sp, received: f.info.ModTime(), source: &f.source}, nil
 }
 
-// finishTakingOver removes the files of messages that were taken over, before the journal forgets where they are from.
-func (b *box) finishTakingOver() {
+// finishTakingOver removes the files of messages that were taken over, durably, before the journal forgets where they are from.
+func (b *box) finishTakingOver() error {
 	if len(b.st.sources) == 0 {
-		return
+		return nil
 	}
 	files, err := b.listNew()
-	if err != nil {
-		return
+	if errors.Is(err, fs.ErrNotExist) {
+		return nil
 	}
 	for _, f := range files {
 		if _, taken := b.st.sources[f.source]; taken {
-			_ = os.Remove(f.path)
+			err = errors.Join(err, os.Remove(f.path))
 		}
 	}
+	return errors.Join(err, syncFolder(b.path("new")))
 }
