@@ -6,6 +6,7 @@ import (
 	"fmt"
 	"os"
 	"path/filepath"
+	"slices"
 	"strings"
 	"testing"
 )
@@ -20,7 +21,7 @@ func records(t *testing.T, journal string) (data []byte, at []int) {
 			at = append(at, i)
 		}
 	}
-	return data, at
+	return data, slices.Delete(at, 1, 2) // the header stands there twice
 }
 
 // spoil changes one octet of a file.
@@ -167,14 +168,19 @@ func TestRepairInterrupted(t *testing.T) {
 	}
 }
 
-// A journal whose beginning is damaged says nothing; that is told, and nothing is changed.
+// A journal both of whose headers are damaged says nothing; that is told, and nothing is changed. One is enough.
 func TestVerifyWithoutHeader(t *testing.T) {
 	d, _ := filled(t, 2)
 	other, _ := maildir(t, 1)
 	d.says(0, "import bob@example.com --owner mail/bob --from maildir:"+other)
 	journal := filepath.Join(d.folder("alice@example.com"), "journal")
 	spoil(t, journal, 30)
-	before, _ := records(t, journal)
+	if v := d.verifies(1); v.kinds() != "journal" || v.Messages != 2 {
+		t.Errorf("with one header: %+v", v)
+	}
+	before, at := records(t, journal)
+	spoil(t, journal, int64(at[1])-30)
+	before[at[1]-30] ^= 0x55
 	d.says(1, "verify", "cannot be read: ", "journal has no header", "to do: restore the folder from a backup",
 		"of 2 maildrops, 1 is damaged")
 	d.says(1, "repair alice@example.com", "journal has no header", "restore the folder from a backup")

@@ -156,7 +156,7 @@ func (im *importing) run(ctx context.Context) error {
 		err = im.part(ctx, 0, from)
 	}
 	if next > 1 && err == nil {
-		err = im.Change(ctx, im.mailbox.ID, maildrop.Change{NextUID: next})
+		err = im.Change(ctx, im.mailbox.ID, maildrop.Change{NextUID: next, ForImport: true})
 	}
 	if err != nil && !errors.Is(err, maildrop.ErrNoMaildrop) {
 		return err

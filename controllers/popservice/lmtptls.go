@@ -16,7 +16,9 @@ type problem struct{ reason, text string }
 
 // addLMTPTLS adds to what the servers get what the LMTP port makes TLS with: the new files where they are good, and where
 // they are not those that the servers have.
-func addLMTPTLS(bundle map[string][]byte, spec *v1alpha1.LMTPTLS, sources map[string]*corev1.Secret, before map[string][]byte) problem {
+func addLMTPTLS(
+	bundle map[string][]byte, spec *v1alpha1.LMTPTLS, sources map[string]*corev1.Secret, before map[string][]byte,
+) problem {
 	if spec == nil {
 		return problem{}
 	}
@@ -42,8 +44,8 @@ func addLMTPTLS(bundle map[string][]byte, spec *v1alpha1.LMTPTLS, sources map[st
 	authorities := data(sources[spec.ClientCASecretRef.Name])[corev1.ServiceAccountRootCAKey]
 	if !x509.NewCertPool().AppendCertsFromPEM(authorities) {
 		keep(resources.LMTPClientCAKey)
-		return problem{reasonInvalidCertificate, fmt.Sprintf("Secret %q of delivery.lmtp.tls.clientCASecretRef does not exist or has no "+
-			"PEM certificate under the key ca.crt: put the authorities of the MTAs' certificates there", spec.ClientCASecretRef.Name)}
+		return problem{reasonInvalidCertificate, fmt.Sprintf("Secret %q of delivery.lmtp.tls.clientCASecretRef does not exist or "+
+			"has no PEM certificate under the key ca.crt: put the authorities of the MTAs' certificates there", spec.ClientCASecretRef.Name)}
 	}
 	bundle[resources.LMTPClientCAKey] = authorities
 	return problem{}

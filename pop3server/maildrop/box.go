@@ -112,6 +112,9 @@ func (b *box) forget() {
 
 // checkOwner fails when another owner has made the maildrop, and is not to give it up.
 func (st *state) checkOwner(box Mailbox) error {
+	if box.anyone {
+		return nil
+	}
 	if box.Owner == "" || len(box.Owner) > math.MaxUint16 {
 		return errors.New("a maildrop cannot be used without an owner, or with one whose name is longer than 65535 octets")
 	}
@@ -157,7 +160,7 @@ func (b *box) writeLocked(box Mailbox, durable bool, f func(*state, *batch) erro
 			return err
 		}
 		w := &batch{st: b.st}
-		if b.st.owner != box.Owner {
+		if b.st.owner != box.Owner && !box.anyone {
 			w.add(&ownerRecord{box.Owner})
 		}
 		if err := errors.Join(f(b.st, w), w.err); err != nil || len(w.data) == 0 {
@@ -192,27 +195,29 @@ func (b *box) claim(box Mailbox) error {
 
 // create makes the journal.
 func (b *box) create(owner string) error {
-	h := &headerRecord{version: formatVersion, generation: 1, nextUID: 1, made: time.Now().Unix(), owner: owner}
+	h := &headerRecord{version: formatVersion, generation: 1, nextUID: 1, given: 1, made: time.Now().Unix(), owner: owner}
 	_, _ = rand.Read(h.salt[:])
-	if err := replaceFile(b.path("journal"), string(appendRecord(nil, h.salt, 0, h))); err != nil {
+	both := appendRecord(appendRecord(nil, h.salt, 0, h), h.salt, 0, h)
+	if err := replaceFile(b.path("journal"), string(both)); err != nil {
 		return err
 	}
 	return b.load()
 }
 
-// cut takes away what a writer left that was killed. Unique-ids that it may have given are not given again.
+// cut takes away what a writer left that was killed. Unique-ids that it may have given are not given again: that is written
+// down in the place of what is cut off, first.
 func (b *box) cut() error {
 	size, err := b.journal.size()
 	if err != nil || size == b.st.end {
 		return err
 	}
 	b.store.log.Warn("the end of a journal was not written to its end and is cut off", "mailbox", b.id, "octets", size-b.st.end)
-	if err := b.truncate(); err != nil {
+	w := &batch{st: b.st}
+	w.add(&nextUIDRecord{b.st.nextUID + lostUIDs(size-b.st.end), true})
+	if err := b.append(w, true); err != nil {
 		return err
 	}
-	w := &batch{st: b.st}
-	w.add(&nextUIDRecord{b.st.nextUID + uint64(size-b.st.end)/prefixOctets + 1}) //nolint:gosec // positive
-	return b.append(w, true)
+	return b.truncate()
 }
 
 func (b *box) truncate() error {

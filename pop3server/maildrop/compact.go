@@ -96,7 +96,7 @@ func (b *box) compact(must bool, sure func() error) error {
 	if err := b.read(); err != nil || b.st == nil || !must && !b.st.isWorthCompacting(policy, now) {
 		return err
 	}
-	if err := b.finishTakingOver(); err != nil {
+	if err := errors.Join(b.finishTakingOver(), b.cut()); err != nil {
 		return err
 	}
 	c := &compaction{box: b, st: b.st, kept: b.st.kept(policy, now), damaged: len(b.st.damage) > 0}
@@ -149,8 +149,8 @@ func (c *compaction) write() error {
 func (c *compaction) writeRecords() error {
 	_, _ = rand.Read(c.salt[:])
 	h := &headerRecord{version: formatVersion, generation: c.st.generation + 1, salt: c.salt, nextUID: c.st.nextUID,
-		warned: c.st.warned, made: c.st.made, owner: c.st.owner}
-	if err := c.put(h); err != nil {
+		given: c.st.given, warned: c.st.warned, made: c.st.made, owner: c.st.owner}
+	if err := errors.Join(c.put(h), c.put(h)); err != nil {
 		return err
 	}
 	messages := slices.Clone(c.st.live)
@@ -221,12 +221,30 @@ func (c *compaction) putRemoved() error {
 	return nil
 }
 
+// keepDamaged gives the journal a second name, under which it stays when another one has its place.
+func (b *box) keepDamaged() error {
+	journal, err := os.Stat(b.path("journal"))
+	for i := 0; err == nil; i++ {
+		path := b.path(fmt.Sprintf("journal.damaged-%d", b.st.generation))
+		if i > 0 {
+			path = fmt.Sprintf("%s-%d", path, i+1)
+		}
+		if err = os.Link(b.path("journal"), path); !errors.Is(err, fs.ErrExist) {
+			return err
+		}
+		var there os.FileInfo
+		if there, err = os.Stat(path); err == nil && os.SameFile(there, journal) {
+			return nil // a crash kept the new one from its place
+		}
+	}
+	return err
+}
+
 // replace gives the new journal its place. One that was damaged stays, under another name.
 func (c *compaction) replace(sure func() error) error {
 	b := c.box
 	if c.damaged {
-		err := os.Link(b.path("journal"), b.path(fmt.Sprintf("journal.damaged-%d", c.st.generation)))
-		if err != nil && !errors.Is(err, fs.ErrExist) { // it is there if a crash kept the new one from its place
+		if err := b.keepDamaged(); err != nil {
 			return err
 		}
 	}

@@ -35,8 +35,9 @@ import (
 // sends a message can put into it what could be taken for a record, should a damaged journal have to be searched for the next
 // good one.
 //
-//	H  first record: u32 version, u64 generation, u8×16 salt, u64 next unique-id, u8 flags (1: the user has been warned of the
-//	   quota), i64 time of the maildrop's making, text owner
+//	H  first record, and once more behind it, should the first one be damaged: u32 version, u64 generation, u8×16 salt,
+//	   u64 next unique-id, u8 flags (1: the user has been warned of the quota), i64 time of the maildrop's making, text owner,
+//	   u64 number above those that this store has given itself, as opposed to those that came with imported messages
 //	M  message: u64 unique-id, i64 time of delivery, i64 octets, u32 octets in the record, u32 their CRC-32C, u32 CRC-32C of
 //	   those in the file, u32 flags (1: the rest is in a file, 2: it has a source, 4: a line begins with a dot, 8: it has been
 //	   read, 16: it is a warning of the quota), u8×16 name of the file, u8×16 source, text former unique-id
@@ -44,7 +45,7 @@ import (
 //	U  removals taken back: spans
 //	S  read marks: spans
 //	O  owner: text
-//	N  next unique-id: u64
+//	N  next unique-id: u64, u8 (1: those below may have been given)
 //
 // Spans are a u32 count, and for each a u64 first unique-id and a u64 count. Times are seconds since 1970. A unique-id is the
 // former one, kept from the server that the message was imported from, or else the number in decimal. The next unique-id is
@@ -131,6 +132,7 @@ type headerRecord struct {
 	warned     bool
 	made       int64
 	owner      string
+	given      uint64
 }
 
 type messageRecord struct {
@@ -158,7 +160,10 @@ type seenRecord struct{ uids uidSet }
 
 type ownerRecord struct{ owner string }
 
-type nextUIDRecord struct{ next uint64 }
+type nextUIDRecord struct {
+	next  uint64
+	given bool
+}
 
 func (*headerRecord) kind() kind  { return kindHeader }
 func (*messageRecord) kind() kind { return kindMessage }
@@ -178,7 +183,8 @@ func (r *headerRecord) appendFields(dst []byte) []byte {
 		flags = headerWarned
 	}
 	dst = append(dst, flags)
-	return appendText(appendTime(dst, r.made), r.owner)
+	dst = appendText(appendTime(dst, r.made), r.owner)
+	return binary.LittleEndian.AppendUint64(dst, r.given)
 }
 
 func (r *messageRecord) appendFields(dst []byte) []byte {
@@ -202,7 +208,11 @@ func (r *seenRecord) appendFields(dst []byte) []byte { return appendSpans(dst, r
 func (r *ownerRecord) appendFields(dst []byte) []byte { return appendText(dst, r.owner) }
 
 func (r *nextUIDRecord) appendFields(dst []byte) []byte {
-	return binary.LittleEndian.AppendUint64(dst, r.next)
+	var given byte
+	if r.given {
+		given = 1
+	}
+	return append(binary.LittleEndian.AppendUint64(dst, r.next), given)
 }
 
 func appendTime(dst []byte, n int64) []byte {
@@ -316,7 +326,7 @@ func (f *fields) record(k kind) record {
 	case kindOwner:
 		return &ownerRecord{owner: f.text()}
 	case kindNextUID:
-		return &nextUIDRecord{next: f.u64()}
+		return &nextUIDRecord{next: f.u64(), given: f.u8() != 0}
 	}
 	return nil
 }
@@ -326,7 +336,7 @@ func (f *fields) header() record {
 	copy(r.salt[:], f.take(16))
 	r.nextUID = f.u64()
 	r.warned = f.u8()&headerWarned != 0
-	r.made, r.owner = f.i64(), f.text()
+	r.made, r.owner, r.given = f.i64(), f.text(), f.u64()
 	return r
 }
 

@@ -36,6 +36,7 @@ type Import struct {
 	octets  int64
 	known   map[string]bool // unique-ids of the maildrop and of what is pending
 	next    uint64          // above all former unique-ids that are numbers
+	given   uint64          // above all numbers that the store had given itself when the import began
 }
 
 // NewImport begins an import into a maildrop. The quota does not hold for it.
@@ -69,6 +70,7 @@ func (im *Import) begin() error {
 	for _, m := range append(messagesOf(b.st.removed), b.st.live...) {
 		im.known[m.UID()] = true
 	}
+	im.given = b.st.given
 	return nil
 }
 
@@ -106,7 +108,10 @@ func (im *Import) checkUID(uid string) error {
 	case im.known[uid]:
 		return fmt.Errorf("%w: %s", ErrKnownUID, uid)
 	}
-	if number, err := strconv.ParseUint(uid, 10, 64); err == nil {
+	if number, err := strconv.ParseUint(uid, 10, 64); err == nil && isDecimal(uid) {
+		if number < im.given {
+			return fmt.Errorf("%w, or has given it to a message that is gone: %s", ErrKnownUID, uid)
+		}
 		if number >= 1<<63 {
 			return fmt.Errorf("unique-id %s: a number this high would leave none for later messages", uid)
 		}
@@ -123,6 +128,9 @@ func (im *Import) flush() error {
 	records, err := im.box.placeAll(im.pending)
 	if err == nil {
 		err = im.box.write(im.mailbox, func(st *state, w *batch) error {
+			if err := im.recheck(st); err != nil {
+				return err
+			}
 			im.addAll(st, w, records)
 			return nil
 		})
@@ -134,10 +142,32 @@ func (im *Import) flush() error {
 	return nil
 }
 
+// recheck looks once more whether a unique-id is taken: by a message that has come since, or by one that this store has given
+// its number to, and that may be gone.
+func (im *Import) recheck(st *state) error {
+	taken := make(map[string]bool)
+	for _, m := range append(messagesOf(st.removed), st.live...) {
+		taken[m.UID()] = true
+	}
+	for _, m := range im.pending {
+		number, err := strconv.ParseUint(m.former, 10, 64)
+		if m.former != "" && taken[m.former] || err == nil && isDecimal(m.former) && number < st.given {
+			return fmt.Errorf("%w, or may have given it to another one that is gone: %s", ErrKnownUID, m.former)
+		}
+	}
+	return nil
+}
+
+// isDecimal tells whether a unique-id is as this store would write a number.
+func isDecimal(uid string) bool {
+	number, err := strconv.ParseUint(uid, 10, 64)
+	return err == nil && strconv.FormatUint(number, 10) == uid
+}
+
 func (im *Import) addAll(st *state, w *batch, records []*messageRecord) {
 	next := max(st.nextUID, im.next)
 	if next > st.nextUID {
-		w.add(&nextUIDRecord{next})
+		w.add(&nextUIDRecord{next, false})
 	}
 	for i, r := range records {
 		r.uid = next

@@ -35,6 +35,7 @@ func encodeIndex(st *state) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, st.generation)
 	dst = binary.LittleEndian.AppendUint32(appendTime(appendTime(dst, st.end), st.last), st.lastSum)
 	dst = binary.LittleEndian.AppendUint64(dst, st.nextUID)
+	dst = binary.LittleEndian.AppendUint64(dst, st.given)
 	var warned byte
 	if st.warned {
 		warned = 1
@@ -111,7 +112,7 @@ func decodeIndex(data []byte) (*state, error) {
 	st := &state{}
 	copy(st.salt[:], f.take(16))
 	st.generation, st.end, st.last, st.lastSum = f.u64(), f.i64(), f.i64(), f.u32()
-	st.nextUID, st.warned = f.u64(), f.u8() != 0
+	st.nextUID, st.given, st.warned = f.u64(), f.u64(), f.u8() != 0
 	st.made, st.owner = f.i64(), f.text()
 	st.seen = f.spans()
 	st.oldest = math.MaxInt64

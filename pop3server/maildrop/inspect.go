@@ -116,7 +116,21 @@ func (s *JournalStore) OpenEntry(ctx context.Context, id string, e Entry) (body 
 	if err != nil {
 		return nil, err
 	}
-	return b.body(j, e.Message)
+	if body, err = b.body(j, e.Message); err == nil {
+		return body, nil
+	}
+	if gone := s.with(ctx, id, func(opened *box) error { return opened.has(e.uid) }); gone != nil {
+		err = gone // its room was given back meanwhile
+	}
+	return nil, err
+}
+
+// has tells whether there is a message, be it removed, with a number.
+func (b *box) has(uid uint64) error {
+	if _, live := b.st.find(uid); live || slices.ContainsFunc(b.st.removed, func(r removed) bool { return r.uid == uid }) {
+		return nil
+	}
+	return fmt.Errorf("%w: unique-id %d", ErrVanished, uid)
 }
 
 func messagesOf(all []removed) []Message {
@@ -131,8 +145,10 @@ func messagesOf(all []removed) []Message {
 type Change struct {
 	// Restore and Remove name messages by their numbers (see Message.Number).
 	Restore, Remove []uint64
-	// NextUID raises the next unique-id, where it is higher.
-	NextUID uint64
+	// NextUID raises the next unique-id, where it is higher. ForImport says that the numbers in between are for messages that
+	// are about to be imported; otherwise they count as given.
+	NextUID   uint64
+	ForImport bool
 	// Owner makes the maildrop somebody else's; empty leaves it.
 	Owner string
 }
@@ -143,10 +159,7 @@ func (s *JournalStore) Change(ctx context.Context, id string, c Change) error {
 		return fmt.Errorf("next unique-id %d: a number this high would leave too few for later messages", c.NextUID)
 	}
 	return s.with(ctx, id, func(b *box) error {
-		box := Mailbox{ID: id, Owner: b.st.owner}
-		if c.Owner != "" {
-			box.Owner, box.Adopt = c.Owner, true
-		}
+		box := Mailbox{ID: id, Owner: c.Owner, Adopt: true, anyone: c.Owner == ""}
 		return b.writeLocked(box, true, func(st *state, w *batch) error {
 			if len(c.Restore) > 0 {
 				w.add(&restoreRecord{setOf(sorted(c.Restore))})
@@ -155,7 +168,7 @@ func (s *JournalStore) Change(ctx context.Context, id string, c Change) error {
 				w.add(&removeRecord{reasonAdministration, time.Now().Unix(), setOf(sorted(c.Remove))})
 			}
 			if c.NextUID > st.nextUID {
-				w.add(&nextUIDRecord{c.NextUID})
+				w.add(&nextUIDRecord{c.NextUID, !c.ForImport})
 			}
 			return nil
 		})
@@ -187,7 +200,7 @@ func (s *JournalStore) Compact(ctx context.Context, id string) error {
 
 // Tidy removes what is too old from a maildrop, and gives room back, if it is worth it.
 func (s *JournalStore) Tidy(ctx context.Context, id string) error {
-	err := s.with(ctx, id, func(b *box) error { return b.settle(Mailbox{ID: id, Owner: b.st.owner}) })
+	err := s.with(ctx, id, func(b *box) error { return b.settle(Mailbox{ID: id, anyone: true}) })
 	if err == nil {
 		s.compactSoon(id)
 	}

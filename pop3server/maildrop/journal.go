@@ -118,9 +118,13 @@ func (st *state) catchUp(r io.ReaderAt, size int64) error {
 // skipLost raises the next unique-id above all that damaged records may have had: none is used twice.
 func (st *state) skipLost(damage []Damage) {
 	for _, d := range damage {
-		st.nextUID += uint64(d.To-d.From)/prefixOctets + 1 //nolint:gosec // positive
+		st.nextUID += lostUIDs(d.To - d.From)
+		st.given = st.nextUID
 	}
 }
+
+// lostUIDs gives how many messages there may have been in so many octets, at most.
+func lostUIDs(octets int64) uint64 { return uint64(octets)/prefixOctets + 1 } //nolint:gosec // not negative
 
 // locked runs f while it holds the lock of a maildrop: how is LOCK_EX or LOCK_SH. f gets a function that tells whether the
 // lock can still be relied on.

@@ -39,6 +39,8 @@ type Mailbox struct {
 	Owner string // what declared the mailbox; empty in no case
 	// Adopt says that the owner takes over a maildrop which another one has made, with all mail in it.
 	Adopt bool
+	// anyone is for administration: nobody's name is needed, and the owner stays who it is.
+	anyone bool
 	// Address is where warnings of the quota are addressed to.
 	Address string
 	// IssueWarning is the size in octets of storage at which the user is warned; 0 is never.

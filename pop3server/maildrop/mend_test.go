@@ -403,3 +403,20 @@ func openFiles(t *testing.T) (n int) {
 	}
 	return n
 }
+
+// The header stands there twice: damage to either of them loses nothing.
+func TestDamagedHeader(t *testing.T) {
+	journal, texts := smallJournal(t)
+	records := recordsOf(t, journal)
+	for _, at := range []int64{0, records[0].offset + 30, records[1].offset + 30} {
+		bad := slices.Clone(journal)
+		bad[at] ^= 1
+		root := memoryFolder(t)
+		s, _ := plant(t, root, bad)
+		session := openDrop(t, s, alice)
+		if got := session.Messages(); len(got) != len(texts)-1 || body(t, session, got[0]) != texts["1"] {
+			t.Errorf("octet %d: %d messages, want %d", at, len(got), len(texts)-1)
+		}
+		deliver(t, s, alice, hello)
+	}
+}

@@ -14,7 +14,8 @@ type state struct {
 	made       int64
 	owner      string
 	nextUID    uint64
-	warned     bool // the user has been warned that the quota's issueWarning is reached
+	given      uint64 // above all unique-ids that this store has given itself
+	warned     bool   // the user has been warned that the quota's issueWarning is reached
 	end        int64
 	last       int64  // where the record begins that ends there
 	lastSum    uint32 // and its checksum
@@ -55,6 +56,9 @@ func (st *state) apply(p placed) error {
 		st.owner = r.owner
 	case *nextUIDRecord:
 		st.nextUID = max(st.nextUID, r.next)
+		if r.given {
+			st.given = max(st.given, r.next)
+		}
 	}
 	st.end, st.last, st.lastSum = p.end(), p.offset, p.sum
 	return nil
@@ -62,13 +66,15 @@ func (st *state) apply(p placed) error {
 
 func (st *state) applyHeader(r *headerRecord, p placed) error {
 	switch {
-	case p.offset != 0:
-		return fmt.Errorf("journal has a second header at %d", p.offset)
+	case st.generation != 0 && r.salt == st.salt:
+		return nil // the second one
+	case st.generation != 0 || p.offset > maxHeadOctets:
+		return fmt.Errorf("journal has another header at %d", p.offset)
 	case r.version != formatVersion:
 		return fmt.Errorf("journal has version %d, this program reads version %d", r.version, formatVersion)
 	}
-	*st = state{generation: r.generation, salt: r.salt, made: r.made, owner: r.owner, nextUID: r.nextUID, warned: r.warned,
-		oldest: math.MaxInt64}
+	*st = state{generation: r.generation, salt: r.salt, made: r.made, owner: r.owner, nextUID: r.nextUID, given: r.given,
+		warned: r.warned, oldest: math.MaxInt64}
 	return nil
 }
 
@@ -77,6 +83,9 @@ func (st *state) applyMessage(r *messageRecord, p placed) {
 	st.live = append(st.live, m)
 	st.count(m)
 	st.nextUID = max(st.nextUID, r.uid+1)
+	if r.former == "" {
+		st.given = max(st.given, r.uid+1)
+	}
 	if r.flags&flagSeen != 0 {
 		st.seen.add(r.uid)
 	}

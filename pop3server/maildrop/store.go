@@ -210,7 +210,7 @@ func (b *box) open(box Mailbox) (*session, error) {
 func (b *box) settle(box Mailbox) error {
 	now := time.Now()
 	expired := b.st.expired(b.store.options.Policy(), now)
-	if b.st.owner == box.Owner && len(expired) == 0 {
+	if (b.st.owner == box.Owner || box.anyone) && len(expired) == 0 {
 		return nil
 	}
 	return b.store.withReserve(func() error {

@@ -290,7 +290,7 @@ func TestDamageAfterReading(t *testing.T) {
 // A length that is wrong in two places, and so makes sense, is not believed either.
 func TestForgedLength(t *testing.T) {
 	journal, _ := smallJournal(t)
-	hit := recordsOf(t, journal)[1]
+	hit := recordsOf(t, journal)[2]
 	root := memoryFolder(t)
 	s, _ := plant(t, root, journal)
 	session := openDrop(t, s, alice)
