@@ -39,7 +39,9 @@ func (w *world) deliver(pod *corev1.Pod, to, body string) string {
 		}
 	}
 	last := reply()
-	for _, command := range []string{"LHLO test", "MAIL FROM:<sender@example.org>", "RCPT TO:<" + to + ">", "DATA", body + "\r\n."} {
+	for _, command := range []string{
+		"LHLO test", "MAIL FROM:<sender@example.org>", "RCPT TO:<" + to + ">", "DATA", body + "\r\n.",
+	} {
 		_, err := fmt.Fprintf(conn, "%s\r\n", command)
 		w.must(err)
 		if last = reply(); last[0] > '3' {

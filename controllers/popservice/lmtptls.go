@@ -45,7 +45,8 @@ func addLMTPTLS(
 	if !x509.NewCertPool().AppendCertsFromPEM(authorities) {
 		keep(resources.LMTPClientCAKey)
 		return problem{reasonInvalidCertificate, fmt.Sprintf("Secret %q of delivery.lmtp.tls.clientCASecretRef does not exist or "+
-			"has no PEM certificate under the key ca.crt: put the authorities of the MTAs' certificates there", spec.ClientCASecretRef.Name)}
+			"has no PEM certificate under the key ca.crt: put the authorities of the MTAs' certificates there",
+			spec.ClientCASecretRef.Name)}
 	}
 	bundle[resources.LMTPClientCAKey] = authorities
 	return problem{}
