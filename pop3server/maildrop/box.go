@@ -151,7 +151,7 @@ func (b *box) write(box Mailbox, f func(*state, *batch) error) error {
 }
 
 func (b *box) writeLocked(box Mailbox, durable bool, f func(*state, *batch) error) error {
-	if err := makeFolders(b.folder); err != nil {
+	if err := b.makeFolder(); err != nil {
 		return err
 	}
 	return locked(b.folder, syscall.LOCK_EX, func(sure func() error) error {
@@ -177,6 +177,14 @@ func (b *box) writeLocked(box Mailbox, durable bool, f func(*state, *batch) erro
 		}
 		return nil
 	})
+}
+
+// makeFolder makes the maildrop's folder. Where there is a journal, the folder has been made and synced before.
+func (b *box) makeFolder() error {
+	if _, err := os.Lstat(b.path("journal")); !errors.Is(err, fs.ErrNotExist) {
+		return err
+	}
+	return makeFolders(b.folder)
 }
 
 // claim reads the journal, or makes it, and sees to it that nothing is behind its end.

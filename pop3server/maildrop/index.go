@@ -97,6 +97,9 @@ func (j *journal) hasIndex(st *state) bool {
 	return err == nil && p.end() == st.end && p.sum == st.lastSum
 }
 
+// leastRow is what a message takes in an index at least.
+const leastRow = 67
+
 var errIndex = errors.New("not an index of this version, or damaged")
 
 func decodeIndex(data []byte) (*state, error) {
@@ -116,7 +119,9 @@ func decodeIndex(data []byte) (*state, error) {
 	st.made, st.owner = f.i64(), f.text()
 	st.seen = f.spans()
 	st.oldest = math.MaxInt64
-	for range f.u32() {
+	count := f.u32()
+	st.live = make([]Message, 0, min(int64(count), int64(len(data))/leastRow))
+	for range count {
 		st.addRow(f)
 		if f.bad {
 			return nil, errIndex

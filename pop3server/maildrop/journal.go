@@ -23,6 +23,7 @@ var errLease = errors.New("the lock was held for too long to be sure of it: try 
 // journal is an open journal file. Sessions go on reading it when a newer generation has taken its place.
 type journal struct {
 	file  *os.File
+	info  os.FileInfo // which file it is
 	salt  [16]byte
 	users atomic.Int32
 }
@@ -33,7 +34,12 @@ func openJournal(path string) (*journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	j := &journal{file: file}
+	info, err := file.Stat()
+	if err != nil {
+		_ = file.Close()
+		return nil, err
+	}
+	j := &journal{file: file, info: info}
 	j.users.Store(1)
 	return j, nil
 }
@@ -59,10 +65,7 @@ func (j *journal) size() (int64, error) {
 }
 
 // isAt tells whether this is the file at a path.
-func (j *journal) isAt(info os.FileInfo) bool {
-	mine, err := j.file.Stat()
-	return err == nil && os.SameFile(mine, info)
-}
+func (j *journal) isAt(info os.FileInfo) bool { return os.SameFile(j.info, info) }
 
 // datasync makes what was written survive a power loss.
 func (j *journal) datasync() error {

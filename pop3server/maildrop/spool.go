@@ -35,12 +35,18 @@ type spool struct {
 // spoolBuffers hold bodies on their way in.
 var spoolBuffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
+// spoolWriters gather what is written to a spool.
+var spoolWriters = sync.Pool{New: func() any { return bufio.NewWriterSize(io.Discard, spoolBufferOctets) }}
+
 // newSpool brings a body into canonical form and takes it in. Its error is the reader's, or the store's.
 func (s *JournalStore) newSpool(body io.Reader) (*spool, error) {
 	sp := &spool{buffer: spoolBuffers.Get().(*bytes.Buffer)}
 	sp.buffer.Reset()
 	in := &spoolWriter{spool: sp, tmp: s.tmp}
-	canonical := newCanonicalWriter(bufio.NewWriterSize(in, spoolBufferOctets))
+	out := spoolWriters.Get().(*bufio.Writer)
+	defer spoolWriters.Put(out)
+	out.Reset(in)
+	canonical := newCanonicalWriter(out)
 	_, err := io.Copy(canonical, body)
 	if err == nil {
 		err = canonical.Close()

@@ -120,6 +120,7 @@ func newMessage(r *messageRecord, p placed) Message {
 // remove takes messages out of the live ones. Sessions may have those, so that a new slice takes their place.
 func (st *state) remove(uids uidSet, reason uint8, at int64) {
 	left := make([]Message, 0, max(0, len(st.live)-int(min(uids.uids(), uint64(len(st.live)))))) //nolint:gosec // at most a length
+	st.removed = slices.Grow(st.removed, len(st.live)-cap(left))
 	st.octets, st.records, st.oldest = 0, 0, math.MaxInt64
 	for _, m := range st.live {
 		if uids.contains(m.uid) {

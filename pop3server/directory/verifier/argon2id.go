@@ -60,6 +60,15 @@ func Derive(password []byte) string {
 	return v.String()
 }
 
+// Unmatched gives a verifier that costs as much to check as one that Derive makes, and that no password is known to match.
+func Unmatched() Verifier {
+	v := Verifier{memoryKiB: newMemoryKiB, passes: newPasses, lanes: newLanes, salt: make([]byte, saltOctets),
+		hash: make([]byte, hashOctets)}
+	_, _ = rand.Read(v.salt) // never fails (crypto/rand)
+	_, _ = rand.Read(v.hash)
+	return v
+}
+
 // Matches tells, in constant time, whether the password is the one that the verifier was made of.
 func (v Verifier) Matches(password []byte) bool {
 	octets := uint32(len(v.hash)) //nolint:gosec // at most maxHashOctets
