@@ -37,7 +37,7 @@ generate: $(BIN)/controller-gen ## Generate deep copies, apply configurations, C
 	sed -n '/^rules:/,$$p' config/rbac/role.yaml > charts/popservice/files/rules.yaml
 
 ##@ Test
-.PHONY: test unit manifests envtest e2e lint verify fuzz
+.PHONY: test unit manifests envtest e2e chaos lint verify fuzz bench
 test: ## Set up everything and run all tests, the quick ones first
 	@for part in unit lint verify manifests envtest e2e; do \
 	  echo "--- make $$part"; $(MAKE) --no-print-directory $$part; done
@@ -61,8 +61,16 @@ envtest: ## Run the operator against a real API server, etcd and controller mana
 e2e: ## Run everything on a real node: chart, operator, server, mail clients
 	test/e2e/run.sh
 
+chaos: ## Kill servers that share a volume, processes and then pods (CHAOSTIME, 10m): is mail lost, or back, or there twice?
+	POPSERVICE_CHAOS=1 $(GO) test -count=1 -v -timeout 20m -run TestServersKilledAtRandom ./pop3server/maildrop
+	POPSERVICE_CHAOS=$${CHAOSTIME:-10m} test/e2e/run.sh -run '^TestSharedVolume$$'
+
 fuzz: ## Fuzz each target for FUZZTIME (1m)
 	hack/fuzz.sh
+
+bench: ## Compare pop3d with a tuned Dovecot on this machine; BENCH has flags (root on Debian)
+	@[ -x /usr/lib/dovecot/pop3 ] && [ -x /usr/lib/dovecot/lmtp ] || hack/packages.sh dovecot-core dovecot-pop3d dovecot-lmtpd
+	@$(GO) run ./hack/bench $(BENCH)
 
 ##@ Tools, built from hack/tools and hack/lint
 $(BIN)/controller-gen: hack/tools/go.mod

@@ -1,19 +1,28 @@
 #!/usr/bin/env bash
-# Installs the Debian packages of programs that are not there: hack/packages.sh PROGRAM… A package is named as its program.
+# Installs the Debian packages of programs that are not there: hack/packages.sh PROGRAM[=PACKAGE]… A package is named as its program
+# unless it is said otherwise. Services that come with them are not started.
 set -euo pipefail
 missing=()
 for program in "$@"; do
-  command -v "$program" >/dev/null || missing+=("$program")
+  command -v "${program%%=*}" >/dev/null || missing+=("${program#*=}")
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
 if ! command -v apt-get >/dev/null || [ "$(id -u)" -ne 0 ]; then
-  echo "these programs are missing and cannot be installed without root and apt-get: ${missing[*]}" >&2
+  echo "these packages are missing and cannot be installed without root and apt-get: ${missing[*]}" >&2
   exit 1
 fi
 echo "installing ${missing[*]} …"
 export DEBIAN_FRONTEND=noninteractive
 log=$(mktemp)
-trap 'rm -f "$log"' EXIT
+policy=/usr/sbin/policy-rc.d
+finish=(rm -f "$log")
+# Mail servers would take this machine's ports. Where nobody has a policy about services, this is one for as long as it takes.
+if [ ! -e "$policy" ]; then
+  printf '#!/bin/sh\nexit 101\n' >"$policy"
+  chmod +x "$policy"
+  finish+=("$policy")
+fi
+trap '"${finish[@]}"' EXIT
 get=(apt-get -q -o DPkg::Lock::Timeout=300)
 install() { "${get[@]}" install -y --no-install-recommends "${missing[@]}" >>"$log" 2>&1; }
 # The lists of packages are fetched only where they have to be.

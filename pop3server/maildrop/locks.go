@@ -16,14 +16,13 @@ func (s *JournalStore) CheckLocks() error {
 	if err := checkMount(s.root); err != nil {
 		return err
 	}
-	path := filepath.Join(s.tmp, fmt.Sprintf("locks-%d", os.Getpid()))
-	defer func() { _ = os.Remove(path) }()
-	first, err := os.OpenFile(path, os.O_RDWR|os.O_CREATE, fileMode)
+	first, err := os.CreateTemp(s.tmp, "locks-*") // of this server's own: others may be at it too
 	if err != nil {
 		return err
 	}
+	defer func() { _ = os.Remove(first.Name()) }()
 	defer func() { _ = first.Close() }()
-	second, err := os.OpenFile(path, os.O_RDWR, 0)
+	second, err := os.OpenFile(first.Name(), os.O_RDWR, 0)
 	if err != nil {
 		return err
 	}

@@ -141,7 +141,7 @@ func testQuota(t *testing.T, s *service) {
 	create(t, m.Mailbox)
 	awaitReady(t, m.Mailbox)
 	s.send(t, m, "small enough")
-	large := letter("too large") + strings.Repeat("0123456789 0123456789 0123456789\n", 200)
+	large := letter("too large") + strings.Repeat("0123456789 0123456789 0123456789\n", 300)
 	if reply := s.deliver(t, large, m.address())[0]; !strings.HasPrefix(reply, "552 5.2.2") {
 		t.Errorf("over quota: %q, want 552 5.2.2", reply)
 	}

@@ -60,7 +60,7 @@ func setUp() error {
 	return installChart(ctx)
 }
 
-// checkPrograms finds what the tests run. The Debian packages are called as their programs.
+// checkPrograms finds what the tests run.
 func checkPrograms() error {
 	var missing []error
 	for _, program := range []string{"kubectl", "helm"} {
@@ -68,9 +68,9 @@ func checkPrograms() error {
 			missing = append(missing, fmt.Errorf("%s is not there: run the tests by `make e2e`", program))
 		}
 	}
-	for _, program := range []string{"curl", "python3", "mpop"} {
+	for _, program := range []string{"curl", "python3", "mpop", "postfix", "doveadm"} {
 		if _, err := exec.LookPath(program); err != nil {
-			missing = append(missing, fmt.Errorf("%s is not there: run `hack/packages.sh %[1]s` as root", program))
+			missing = append(missing, fmt.Errorf("%s is not there: run the tests by `make e2e` as root, which installs it", program))
 		}
 	}
 	return errors.Join(missing...)

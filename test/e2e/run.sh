@@ -18,7 +18,7 @@ finish() {
 }
 
 # Before the tests, for inside the cluster's network there is no way out.
-hack/packages.sh curl python3 mpop
+hack/packages.sh curl python3 mpop postfix doveadm=dovecot-core /usr/lib/dovecot/pop3=dovecot-pop3d
 go build -o "$cluster" ./hack/cluster
 trap finish EXIT
 trap 'exit 130' INT TERM
