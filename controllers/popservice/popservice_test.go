@@ -141,6 +141,8 @@ func TestConditions(t *testing.T) {
 		{"certificate on its way", func(s *state) { s.certificates[0].fingerprint = "f2" }, "CertificatesReady",
 			"NotServedYet", "Reconciling"},
 		{"claim waits", func(s *state) { s.claim.Status.Phase = corev1.ClaimPending }, "StorageReady", "ClaimPending", "Reconciling"},
+		{"volume without locks", func(s *state) { s.servers[0].Status.Store.Error = "locks keep nobody out" }, "StorageReady",
+			"VolumeUnfit", "Stalled"},
 		{"claim lost", func(s *state) { s.claim.Status.Phase = corev1.ClaimLost }, "StorageReady", "ClaimLost", "Stalled"},
 		{"claim deleted", func(s *state) { s.claim.DeletionTimestamp = new(metav1.Now()) }, "StorageReady", "ClaimDeleting",
 			"Stalled"},
