@@ -124,6 +124,9 @@ func (b *bucket) admit(entries []entry) {
 			e.claims.refused = Problem{ReasonInvalidMailbox, fmt.Sprintf("no server would take it: %v", err)}
 			continue
 		}
+		if IsPurging(e.mailbox) {
+			e.size = 0 // it is about to make room
+		}
 		made = append(made, e)
 	}
 	b.fit(made)

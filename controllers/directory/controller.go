@@ -116,6 +116,9 @@ func (r *Reconciler) fill(
 		return reconcile.Result{}, err
 	}
 	b.admit(entries)
+	if entries, err = r.letRefusedGo(ctx, entries); err != nil {
+		return reconcile.Result{}, err
+	}
 	short, unread := r.resolve(ctx, b, entries)
 	b.compile(entries)
 	unwritten := r.write(ctx, b)
@@ -152,16 +155,22 @@ func (r *Reconciler) entries(ctx context.Context, mailboxes []v1alpha1.Mailbox) 
 		if err != nil {
 			return nil, err
 		}
-		if m.DeletionTimestamp != nil && c.refused.Reason != "" { // it has no mail
-			if err := r.letGo(ctx, m); err != nil {
-				return nil, err
-			}
-			continue
-		}
 		entries = append(entries, entry{mailbox: m, claims: c})
 	}
 	slices.SortFunc(entries, func(a, b entry) int { return byAge(a.mailbox, b.mailbox) })
 	return entries, nil
+}
+
+// letRefusedGo lets Mailboxes go that are being deleted and have no record: the servers have no mail of theirs.
+func (r *Reconciler) letRefusedGo(ctx context.Context, entries []entry) (left []entry, err error) {
+	for _, e := range entries {
+		if e.mailbox.DeletionTimestamp == nil || !e.isRefused() {
+			left = append(left, e)
+			continue
+		}
+		err = errors.Join(err, r.letGo(ctx, e.mailbox))
+	}
+	return left, err
 }
 
 // resolve gives the entries that are served their credentials. It tells whether some were left for the next pass, and what

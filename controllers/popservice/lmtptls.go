@@ -38,7 +38,7 @@ func addLMTPTLS(
 		maps.Copy(bundle, map[string][]byte{resources.LMTPCertificateKey: pair.Data[corev1.TLSCertKey],
 			resources.LMTPPrivateKey: pair.Data[corev1.TLSPrivateKeyKey]})
 	}
-	if spec.ClientCASecretRef == nil || checked.reason != "" {
+	if spec.ClientCASecretRef == nil {
 		return problem{checked.reason, checked.problem}
 	}
 	authorities := data(sources[spec.ClientCASecretRef.Name])[corev1.ServiceAccountRootCAKey]
@@ -49,5 +49,5 @@ func addLMTPTLS(
 			spec.ClientCASecretRef.Name)}
 	}
 	bundle[resources.LMTPClientCAKey] = authorities
-	return problem{}
+	return problem{checked.reason, checked.problem}
 }

@@ -296,3 +296,23 @@ func TestPatience(t *testing.T) {
 		}
 	}
 }
+
+// A bad certificate of the LMTP port takes neither the one before it away nor the authorities of the clients.
+func TestLMTPTLSKeepsWhatThereIs(t *testing.T) {
+	good := pair(t, time.Now())
+	spec := &v1alpha1.LMTPTLS{SecretRef: v1alpha1.LocalSecretReference{Name: "s"},
+		ClientCASecretRef: &v1alpha1.LocalSecretReference{Name: "ca"}}
+	sources := map[string]*corev1.Secret{"s": {Data: good}, "ca": {Data: map[string][]byte{"ca.crt": good["tls.crt"]}}}
+	before := make(map[string][]byte)
+	if p := addLMTPTLS(before, spec, sources, nil); p.reason != "" || len(before) != 3 {
+		t.Fatalf("%+v, %d files", p, len(before))
+	}
+	for name, reason := range map[string]string{"s": reasonSecretNotFound, "ca": reasonInvalidCertificate} {
+		left := map[string]*corev1.Secret{"s": sources["s"], "ca": sources["ca"]}
+		delete(left, name)
+		after := make(map[string][]byte)
+		if p := addLMTPTLS(after, spec, left, before); p.reason != reason || len(after) != 3 {
+			t.Errorf("without %s: %+v, %d files are left", name, p, len(after))
+		}
+	}
+}

@@ -8,6 +8,7 @@ import (
 	"math"
 	"os"
 	"path/filepath"
+	"slices"
 	"sync"
 	"syscall"
 	"time"
@@ -28,6 +29,7 @@ type box struct {
 	journal *journal // nil where there is none yet
 	st      *state   // nil where there is no journal
 	indexed int64    // up to where the index goes
+	synced  int64    // up to where the journal is known to survive a power loss
 
 	compacting bool
 	newChanged time.Time // when new/ had last changed when it was last read
@@ -45,15 +47,28 @@ func (b *box) refresh() error {
 	if err != nil {
 		return err
 	}
-	if b.st != nil && info.Size() == b.st.end && b.journal.isAt(info) {
+	if b.st != nil && info.Size() == b.st.end && b.synced == b.st.end && b.journal.isAt(info) {
 		return nil
 	}
 	return locked(b.folder, syscall.LOCK_SH, func(func() error) error {
 		if err := b.read(); err != nil || b.st == nil {
 			return err
 		}
-		return b.journal.datasync() // what a client sees is not lost again, though its writer was killed before it could say so
+		return b.settleDisk()
 	})
+}
+
+// settleDisk syncs what others have written. Their writer may have been killed before it could, and what a client has seen,
+// or what something is decided upon, is not to be lost again.
+func (b *box) settleDisk() error {
+	if b.synced == b.st.end {
+		return nil
+	}
+	if err := b.journal.datasync(); err != nil {
+		return err
+	}
+	b.synced = b.st.end
+	return nil
 }
 
 // read reads what is new in the journal. Whoever calls it has the lock.
@@ -107,7 +122,7 @@ func (b *box) tellDamage(known int) {
 
 func (b *box) forget() {
 	b.journal.release()
-	b.journal, b.st, b.indexed = nil, nil, 0
+	b.journal, b.st, b.indexed, b.synced = nil, nil, 0, 0
 }
 
 // checkOwner fails when another owner has made the maildrop, and is not to give it up.
@@ -128,12 +143,19 @@ func (st *state) checkOwner(box Mailbox) error {
 type batch struct {
 	st   *state
 	data []byte
-	then []func() // done when it is written, and before anybody else can write
-	err  error    // a record is larger than a reader would believe
+	// records are where they begin, of which messages are messages.
+	records  []int
+	messages int
+	then     []func() // done when it is written, and before anybody else can write
+	err      error    // a record is larger than a reader would believe
 }
 
 func (w *batch) add(r record, body ...[]byte) {
 	start := len(w.data)
+	w.records = append(w.records, start)
+	if r.kind() == kindMessage {
+		w.messages++
+	}
 	w.data = appendRecord(w.data, w.st.salt, w.st.end, r, body...)
 	if _, err := parsePrefix(w.data[start:]); err != nil {
 		w.err = errTooLarge
@@ -198,7 +220,7 @@ func (b *box) claim(box Mailbox) error {
 	if b.st == nil {
 		return b.create(box.Owner)
 	}
-	return b.cut()
+	return errors.Join(b.cut(), b.settleDisk())
 }
 
 // create makes the journal.
@@ -241,13 +263,25 @@ func (b *box) append(w *batch, durable bool) error {
 		}
 		return classify(err)
 	}
-	return w.st.catchUp(&tail{w.data, w.st.end}, w.st.end+int64(len(w.data)))
+	level := durable || b.synced == w.st.end // read marks, which alone are not synced, are no loss
+	if err := w.st.catchUp(&tail{w.data, w.st.end}, w.st.end+int64(len(w.data))); err != nil {
+		return err
+	}
+	if level {
+		b.synced = w.st.end
+	}
+	return nil
 }
 
 func (b *box) put(w *batch, durable bool) error {
 	hooks := b.store.hooks
 	if err := hooks.failing("write"); err != nil {
 		return err
+	}
+	if w.messages > 1 {
+		if err := b.putBodies(w); err != nil {
+			return err
+		}
 	}
 	if _, err := b.journal.file.WriteAt(w.data, w.st.end); err != nil {
 		return err
@@ -262,6 +296,19 @@ func (b *box) put(w *batch, durable bool) error {
 	err := b.journal.datasync()
 	hooks.reached("durable")
 	return err
+}
+
+// putBodies writes a batch such that it is no records yet, and syncs it. A reader looks at the body of the last record only;
+// so those of several messages are on disk before there are any heads, in whatever order a disk writes.
+func (b *box) putBodies(w *batch) error {
+	blank := slices.Clone(w.data)
+	for _, at := range w.records {
+		clear(blank[at : at+4])
+	}
+	if _, err := b.journal.file.WriteAt(blank, w.st.end); err != nil {
+		return err
+	}
+	return b.journal.datasync()
 }
 
 // tail is the end of a journal, in memory.

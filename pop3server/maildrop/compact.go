@@ -96,7 +96,10 @@ func (b *box) compact(must bool, sure func() error) error {
 	if err := b.read(); err != nil || b.st == nil || !must && !b.st.isWorthCompacting(policy, now) {
 		return err
 	}
-	if err := errors.Join(b.finishTakingOver(), b.cut()); err != nil {
+	if err := errors.Join(b.cut(), b.settleDisk()); err != nil {
+		return err
+	}
+	if err := b.finishTakingOver(); err != nil {
 		return err
 	}
 	c := &compaction{box: b, st: b.st, kept: b.st.kept(policy, now), damaged: len(b.st.damage) > 0}
@@ -115,13 +118,14 @@ type compaction struct {
 	salt   [16]byte
 	out    *bufio.Writer
 	offset int64
+	sure   func() error // see locked
 	// damaged says that the old journal has something that could not be read.
 	damaged bool
 }
 
 // run writes the journal and gives it its place.
 func (c *compaction) run(sure func() error) error {
-	c.names = make(map[[16]byte]bool)
+	c.names, c.sure = make(map[[16]byte]bool), sure
 	if err := c.write(); err != nil {
 		_ = os.Remove(c.box.path("journal.new"))
 		return classify(err)
@@ -175,6 +179,9 @@ func (c *compaction) put(r record, body ...[]byte) error {
 
 // copy takes a message over as it is. Where its record cannot be read any more, there is nothing to be taken over.
 func (c *compaction) copy(m Message) error {
+	if err := c.sure(); err != nil {
+		return err
+	}
 	data := make([]byte, m.length)
 	if _, err := c.box.journal.file.ReadAt(data, m.offset); err != nil {
 		return err

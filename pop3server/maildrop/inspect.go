@@ -216,6 +216,22 @@ func (s *JournalStore) Purge(ctx context.Context, id, owner string) error {
 		})
 	})
 	if errors.Is(err, ErrNoMaildrop) {
+		return s.purgeNew(id)
+	}
+	return err
+}
+
+// purgeNew removes what other delivery agents have put into a maildrop that nobody has opened yet.
+func (s *JournalStore) purgeNew(id string) error {
+	folder := filepath.Join(s.root, id[:2], id)
+	if _, err := os.Stat(folder); err != nil {
+		return ignoreMissing(err)
+	}
+	return locked(folder, syscall.LOCK_EX, func(func() error) error { return removeAll(filepath.Join(folder, "new")) })
+}
+
+func ignoreMissing(err error) error {
+	if errors.Is(err, fs.ErrNotExist) {
 		return nil
 	}
 	return err
@@ -227,6 +243,9 @@ func (b *box) purge(owner string, sure func() error) error {
 	}
 	if b.st == nil || b.st.owner != owner && b.st.owner != "" {
 		return nil // it is not his mail
+	}
+	if err := b.cut(); err != nil {
+		return err
 	}
 	// What could be taken for the next owner's goes first.
 	if err := errors.Join(removeAll(b.path("new")), b.removeDamaged()); err != nil {
@@ -264,7 +283,7 @@ func removeAll(folder string) error {
 		return nil
 	}
 	for _, entry := range entries {
-		err = errors.Join(err, os.Remove(filepath.Join(folder, entry.Name())))
+		err = errors.Join(err, os.RemoveAll(filepath.Join(folder, entry.Name())))
 	}
 	if err != nil {
 		return err

@@ -13,8 +13,8 @@ import (
 	"golang.org/x/sys/unix"
 )
 
-// leaseLimit is how long a writer may hold the lock. On a network file system the lock is a lease, of 90 seconds as a rule,
-// which a process that was stopped meanwhile does not have any more.
+// leaseLimit is how long a writer who has the lock may be held up between two steps. On a network file system the lock is a
+// lease, of 90 seconds as a rule, which a process that was stopped meanwhile does not have any more.
 const leaseLimit = 30 * time.Second
 
 // errLease says that a writer was held up for so long that somebody else may have the lock.
@@ -140,11 +140,13 @@ func locked(folder string, how int, f func(sure func() error) error) error {
 	if err := flock(file, how); err != nil {
 		return err
 	}
-	since := time.Now()
+	last := time.Now().Round(0) // by the clock on the wall: a machine that has slept counts
 	return f(func() error {
-		if time.Since(since) > leaseLimit {
+		now := time.Now().Round(0)
+		if held := now.Sub(last); held < 0 || held > leaseLimit {
 			return errLease
 		}
+		last = now
 		return nil
 	})
 }

@@ -179,7 +179,10 @@ func (s *session) Delete(_ context.Context, messages []Message) error {
 	}
 	slices.Sort(uids)
 	err := s.box.store.withReserve(func() error {
-		return s.box.write(s.mailbox, func(st *state, w *batch) error {
+		return s.box.write(s.unclaimed(), func(st *state, w *batch) error {
+			if st.owner != s.mailbox.Owner {
+				return nil // the maildrop was given up meanwhile: there is nothing left to be removed
+			}
 			s.addRead(st, w, uids)
 			live := slices.DeleteFunc(slices.Clone(uids), func(uid uint64) bool { _, ok := st.find(uid); return !ok })
 			if len(live) > 0 {
@@ -194,6 +197,13 @@ func (s *session) Delete(_ context.Context, messages []Message) error {
 	s.read = nil
 	s.box.store.compactSoon(s.box.id)
 	return nil
+}
+
+// unclaimed is the mailbox for what does not make its owner the maildrop's once more.
+func (s *session) unclaimed() Mailbox {
+	box := s.mailbox
+	box.anyone = true
+	return box
 }
 
 // addRead adds the read marks that are new, of messages that are not to be removed anyway.
@@ -222,7 +232,10 @@ func (s *session) Close() error {
 	}
 	s.box.mu.Lock()
 	defer s.box.mu.Unlock()
-	err := s.box.writeLocked(s.mailbox, false, func(st *state, w *batch) error {
+	err := s.box.writeLocked(s.unclaimed(), false, func(st *state, w *batch) error {
+		if st.owner != s.mailbox.Owner {
+			return nil
+		}
 		s.addRead(st, w, nil)
 		return nil
 	})

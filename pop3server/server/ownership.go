@@ -42,8 +42,10 @@ func (o *ownership) Usage(ctx context.Context, box maildrop.Mailbox) (maildrop.U
 // Deliver implements maildrop.Store.
 func (o *ownership) Deliver(ctx context.Context, recipients []maildrop.Recipient, body io.Reader) ([]error, error) {
 	results, err := o.Store.Deliver(ctx, recipients, body)
-	for i, result := range results {
-		o.note(recipients[i].ID, result)
+	for i, recipient := range recipients {
+		if i < len(results) {
+			o.note(recipient.ID, results[i])
+		}
 	}
 	return results, err
 }

@@ -1,0 +1,119 @@
+package maildrop
+
+import (
+	"context"
+	"errors"
+	"os"
+	"path/filepath"
+	"strings"
+	"testing"
+)
+
+func purge(t *testing.T, s *JournalStore, box Mailbox) {
+	t.Helper()
+	if err := s.Purge(context.Background(), box.ID, box.Owner); err != nil {
+		t.Fatal(err)
+	}
+}
+
+var heir = Mailbox{ID: alice.ID, Owner: "mail/heir"}
+
+// A session that was open when the maildrop was given up does not take it back.
+func TestSessionAcrossPurge(t *testing.T) {
+	s := openStore(t, t.TempDir())
+	deliver(t, s, alice, hello)
+	first, second := openDrop(t, s, alice), openDrop(t, s, alice)
+	second.MarkRead(second.Messages()[0])
+	purge(t, s, alice)
+	remove(t, first, first.Messages()...)
+	if err := errors.Join(first.Close(), second.Close()); err != nil {
+		t.Fatal(err)
+	}
+	deliver(t, s, heir, hello)
+	if got := uids(openDrop(t, s, heir).Messages()); len(got) != 1 || got[0] != "2" {
+		t.Errorf("the next owner has %v", got)
+	}
+}
+
+// What another delivery agent has left for one owner is not the next one's, also where nobody has ever logged in.
+func TestPurgeOfWhatNobodyHasTaken(t *testing.T) {
+	s := openStore(t, t.TempDir())
+	folder := filepath.Join(s.root, alice.ID[:2], alice.ID, "new")
+	if err := errors.Join(os.MkdirAll(filepath.Join(folder, "sub", "folder"), folderMode),
+		os.WriteFile(filepath.Join(folder, "1.secret"), []byte(hello), fileMode)); err != nil {
+		t.Fatal(err)
+	}
+	purge(t, s, alice)
+	if got := openDrop(t, s, heir).Messages(); len(got) != 0 {
+		t.Errorf("the next owner sees %d messages", len(got))
+	}
+}
+
+// The last message counts as torn where its body is damaged; its unique-id is not given again all the same.
+func TestPurgeOfADamagedEnd(t *testing.T) {
+	root := t.TempDir()
+	s := openStore(t, root)
+	deliver(t, s, alice, hello)
+	deliver(t, s, alice, "A: b\r\n\r\nneedle\r\n")
+	s.Close()
+	spoil(t, root, "needle")
+	s = openStore(t, root)
+	purge(t, s, alice)
+	deliver(t, s, heir, hello)
+	if got := openDrop(t, s, heir).Messages(); len(got) != 1 || got[0].uid <= 2 {
+		t.Errorf("the next owner has %v", uids(got))
+	}
+}
+
+// What another process has written, and may have been killed before it could sync, is synced before anything is decided upon
+// it.
+func TestForeignRecordsAreSynced(t *testing.T) {
+	root := t.TempDir()
+	s, other := openStore(t, root), openStore(t, root)
+	deliver(t, s, alice, hello)
+	deliver(t, other, alice, hello)
+	full := alice
+	full.ProhibitReceive = 1
+	if results, err := s.Deliver(context.Background(), []Recipient{{Mailbox: full}}, strings.NewReader(hello)); err != nil ||
+		!errors.Is(results[0], ErrOverQuota) {
+		t.Fatal(results, err)
+	}
+	b, done, err := s.use(alice.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer done()
+	if b.synced != b.st.end || len(b.st.live) != 2 {
+		t.Errorf("%d messages up to %d are known, synced up to %d", len(b.st.live), b.st.end, b.synced)
+	}
+}
+
+// Of a batch of several messages no head is on disk before all bodies are: until then there are no records.
+func TestBatchBeginsAsNoRecords(t *testing.T) {
+	s := openStore(t, t.TempDir())
+	deliver(t, s, alice, hello)
+	b, done, err := s.use(alice.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	defer done()
+	w := &batch{st: b.st}
+	for i := range 3 {
+		m := &incoming{spool: &spool{memory: []byte(hello), octets: int64(len(hello))}}
+		r := m.record()
+		r.uid = uint64(i + 2)
+		w.add(r, m.memory)
+	}
+	if err := b.putBodies(w); err != nil {
+		t.Fatal(err)
+	}
+	if got := openDrop(t, openStore(t, s.root), alice).Messages(); len(got) != 1 {
+		t.Errorf("%d messages are there before the heads are", len(got))
+	}
+	if err := b.append(w, true); err != nil {
+		t.Fatal(err)
+	}
+	if got := openDrop(t, openStore(t, s.root), alice).Messages(); len(got) != 4 {
+		t.Errorf("%d messages are there, want 4", len(got))
+	}
+}
