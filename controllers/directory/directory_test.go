@@ -470,3 +470,30 @@ func TestBoardKeepsWhatWasLoaded(t *testing.T) {
 		}
 	}
 }
+
+// A Mailbox goes when each server that gets clients has seen that it is to be purged, and is done with it.
+func TestWhenAMailboxIsPurged(t *testing.T) {
+	id := directory.MailboxID("alice@example.com")
+	record := &directory.Record{ID: id, Since: 7}
+	with := func(ready bool, revision int64, purging ...string) fleet.Server {
+		return fleet.Server{Ready: ready, Status: &control.Status{Store: control.Store{Purging: purging},
+			Directory: control.Directory{Revisions: map[string]int64{directory.BucketName(directory.Bucket(id)): revision}}}}
+	}
+	for name, test := range map[string]struct {
+		servers []fleet.Server
+		want    bool
+	}{
+		"nobody to ask":                    {nil, false},
+		"not seen":                         {[]fleet.Server{with(true, 6)}, false},
+		"at it":                            {[]fleet.Server{with(true, 7, id)}, false},
+		"at another one":                   {[]fleet.Server{with(true, 7, "other")}, true},
+		"one has not seen it":              {[]fleet.Server{with(true, 7), with(true, 6)}, false},
+		"one that gets no clients has not": {[]fleet.Server{with(true, 7), with(false, 6)}, true},
+		"one cannot be asked":              {[]fleet.Server{with(true, 7), {Ready: true}}, false},
+		"so many that there may be more":   {[]fleet.Server{with(true, 7, make([]string, control.MaxPurging)...)}, false},
+	} {
+		if got := isPurged(test.servers, record); got != test.want {
+			t.Errorf("%s: %t", name, got)
+		}
+	}
+}

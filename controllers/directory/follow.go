@@ -47,7 +47,7 @@ func (r *Reconciler) follow(ctx context.Context, b *bucket, entries []entry) (re
 				outcome.Reach = Pending
 			}
 			outcome.Refused = foreignOwner(servers, record)
-			if IsPurging(entries[i].mailbox) && isPurged(servers, name, record.Since) {
+			if IsPurging(entries[i].mailbox) && isPurged(servers, record) {
 				if err := r.letGo(ctx, entries[i].mailbox); err != nil {
 					return reconcile.Result{}, err
 				}

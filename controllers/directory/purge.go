@@ -3,12 +3,15 @@ package directory
 import (
 	"context"
 	"fmt"
+	"slices"
 
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/popservice/popservice/api/v1alpha1"
 	"github.com/popservice/popservice/controllers/internal/fleet"
+	"github.com/popservice/popservice/pop3server/control"
+	"github.com/popservice/popservice/pop3server/directory"
 )
 
 // Finalizer is on Mailboxes whose reclaimPolicy is Delete: they stay until the servers have removed their mail.
@@ -34,13 +37,22 @@ func (r *Reconciler) letGo(ctx context.Context, m *v1alpha1.Mailbox) error {
 	return nil
 }
 
-// isPurged tells whether some server has seen a record that is to be purged, and has nothing left to purge. One is enough:
-// all of them work on the same volume.
-func isPurged(servers []fleet.Server, bucket string, since int64) bool {
+// isPurged tells whether no server has, or may yet take, mail of a mailbox that is to be purged: each one that gets clients
+// has seen the record, and each one that has seen it is done with it.
+func isPurged(servers []fleet.Server, record *directory.Record) bool {
+	seen := false
+	bucket := directory.BucketName(directory.Bucket(record.ID))
 	for _, server := range servers {
-		if server.Status != nil && server.Status.Directory.Revisions[bucket] >= since && server.Status.Store.Purging == 0 {
-			return true
+		switch {
+		case server.Status == nil || server.Status.Directory.Revisions[bucket] < record.Since:
+			if server.Ready {
+				return false
+			}
+		case len(server.Status.Store.Purging) >= control.MaxPurging || slices.Contains(server.Status.Store.Purging, record.ID):
+			return false
+		default:
+			seen = true
 		}
 	}
-	return false
+	return seen
 }

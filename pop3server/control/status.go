@@ -49,12 +49,15 @@ type Store struct {
 	// Foreign are the maildrops, by their ids, that belong to another owner than the directory says, and to whom; at most
 	// MaxForeign.
 	Foreign map[string]string `json:"foreign,omitempty"`
-	// Purging is how many maildrops are still to be emptied, as the directory says.
-	Purging int `json:"purging,omitempty"`
+	// Purging are the maildrops, by their ids, that are still to be emptied, as the directory says; at most MaxPurging.
+	Purging []string `json:"purging,omitempty"`
 }
 
-// MaxForeign bounds Store.Foreign.
-const MaxForeign = 1000
+// MaxForeign bounds Store.Foreign, and MaxPurging Store.Purging: where there are so many, there may be more.
+const (
+	MaxForeign = 1000
+	MaxPurging = 1000
+)
 
 // Certificate is a certificate that the server serves, or fails to.
 type Certificate struct {

@@ -225,7 +225,7 @@ func (b *box) claim(box Mailbox) error {
 
 // create makes the journal.
 func (b *box) create(owner string) error {
-	h := &headerRecord{version: formatVersion, generation: 1, nextUID: 1, given: 1, made: time.Now().Unix(), owner: owner}
+	h := &headerRecord{version: formatVersion, generation: 1, nextUID: 1, made: time.Now().Unix(), owner: owner}
 	_, _ = rand.Read(h.salt[:])
 	both := appendRecord(appendRecord(nil, h.salt, 0, h), h.salt, 0, h)
 	if err := replaceFile(b.path("journal"), string(both)); err != nil {
@@ -243,7 +243,7 @@ func (b *box) cut() error {
 	}
 	b.store.log.Warn("the end of a journal was not written to its end and is cut off", "mailbox", b.id, "octets", size-b.st.end)
 	w := &batch{st: b.st}
-	w.add(&nextUIDRecord{b.st.nextUID + lostUIDs(size-b.st.end), true})
+	w.add(&nextUIDRecord{b.st.nextUID + lostUIDs(size-b.st.end)})
 	if err := b.append(w, true); err != nil {
 		return err
 	}

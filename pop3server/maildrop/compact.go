@@ -153,9 +153,14 @@ func (c *compaction) write() error {
 func (c *compaction) writeRecords() error {
 	_, _ = rand.Read(c.salt[:])
 	h := &headerRecord{version: formatVersion, generation: c.st.generation + 1, salt: c.salt, nextUID: c.st.nextUID,
-		given: c.st.given, warned: c.st.warned, made: c.st.made, owner: c.st.owner}
+		warned: c.st.warned, made: c.st.made, owner: c.st.owner}
 	if err := errors.Join(c.put(h), c.put(h)); err != nil {
 		return err
+	}
+	for spans := range slices.Chunk(c.st.reserved, maxSpans) {
+		if err := c.put(&reserveRecord{spans}); err != nil {
+			return err
+		}
 	}
 	messages := slices.Clone(c.st.live)
 	for _, r := range c.kept {

@@ -36,8 +36,7 @@ import (
 // good one.
 //
 //	H  first record, and once more behind it, should the first one be damaged: u32 version, u64 generation, u8×16 salt,
-//	   u64 next unique-id, u8 flags (1: the user has been warned of the quota), i64 time of the maildrop's making, text owner,
-//	   u64 number above those that this store has given itself, as opposed to those that came with imported messages
+//	   u64 next unique-id, u8 flags (1: the user has been warned of the quota), i64 time of the maildrop's making, text owner
 //	M  message: u64 unique-id, i64 time of delivery, i64 octets, u32 octets in the record, u32 their CRC-32C, u32 CRC-32C of
 //	   those in the file, u32 flags (1: the rest is in a file, 2: it has a source, 4: a line begins with a dot, 8: it has been
 //	   read, 16: it is a warning of the quota), u8×16 name of the file, u8×16 source, text former unique-id
@@ -45,7 +44,8 @@ import (
 //	U  removals taken back: spans
 //	S  read marks: spans
 //	O  owner: text
-//	N  next unique-id: u64, u8 (1: those below may have been given)
+//	N  next unique-id: u64
+//	R  numbers that this store never gives, and imported messages may have: spans
 //
 // Spans are a u32 count, and for each a u64 first unique-id and a u64 count. Times are seconds since 1970. A unique-id is the
 // former one, kept from the server that the message was imported from, or else the number in decimal. The next unique-id is
@@ -82,6 +82,7 @@ const (
 	kindSeen     kind = 'S'
 	kindOwner    kind = 'O'
 	kindNextUID  kind = 'N'
+	kindReserve  kind = 'R'
 	headerWarned      = 1
 )
 
@@ -132,7 +133,6 @@ type headerRecord struct {
 	warned     bool
 	made       int64
 	owner      string
-	given      uint64
 }
 
 type messageRecord struct {
@@ -160,10 +160,9 @@ type seenRecord struct{ uids uidSet }
 
 type ownerRecord struct{ owner string }
 
-type nextUIDRecord struct {
-	next  uint64
-	given bool
-}
+type nextUIDRecord struct{ next uint64 }
+
+type reserveRecord struct{ uids uidSet }
 
 func (*headerRecord) kind() kind  { return kindHeader }
 func (*messageRecord) kind() kind { return kindMessage }
@@ -172,6 +171,7 @@ func (*restoreRecord) kind() kind { return kindRestore }
 func (*seenRecord) kind() kind    { return kindSeen }
 func (*ownerRecord) kind() kind   { return kindOwner }
 func (*nextUIDRecord) kind() kind { return kindNextUID }
+func (*reserveRecord) kind() kind { return kindReserve }
 
 func (r *headerRecord) appendFields(dst []byte) []byte {
 	dst = binary.LittleEndian.AppendUint32(dst, r.version)
@@ -183,8 +183,7 @@ func (r *headerRecord) appendFields(dst []byte) []byte {
 		flags = headerWarned
 	}
 	dst = append(dst, flags)
-	dst = appendText(appendTime(dst, r.made), r.owner)
-	return binary.LittleEndian.AppendUint64(dst, r.given)
+	return appendText(appendTime(dst, r.made), r.owner)
 }
 
 func (r *messageRecord) appendFields(dst []byte) []byte {
@@ -208,12 +207,10 @@ func (r *seenRecord) appendFields(dst []byte) []byte { return appendSpans(dst, r
 func (r *ownerRecord) appendFields(dst []byte) []byte { return appendText(dst, r.owner) }
 
 func (r *nextUIDRecord) appendFields(dst []byte) []byte {
-	var given byte
-	if r.given {
-		given = 1
-	}
-	return append(binary.LittleEndian.AppendUint64(dst, r.next), given)
+	return binary.LittleEndian.AppendUint64(dst, r.next)
 }
+
+func (r *reserveRecord) appendFields(dst []byte) []byte { return appendSpans(dst, r.uids) }
 
 func appendTime(dst []byte, n int64) []byte {
 	return binary.LittleEndian.AppendUint64(dst, uint64(n)) //nolint:gosec // two's complement
@@ -326,7 +323,9 @@ func (f *fields) record(k kind) record {
 	case kindOwner:
 		return &ownerRecord{owner: f.text()}
 	case kindNextUID:
-		return &nextUIDRecord{next: f.u64(), given: f.u8() != 0}
+		return &nextUIDRecord{next: f.u64()}
+	case kindReserve:
+		return &reserveRecord{uids: f.spans()}
 	}
 	return nil
 }
@@ -336,7 +335,7 @@ func (f *fields) header() record {
 	copy(r.salt[:], f.take(16))
 	r.nextUID = f.u64()
 	r.warned = f.u8()&headerWarned != 0
-	r.made, r.owner, r.given = f.i64(), f.text(), f.u64()
+	r.made, r.owner = f.i64(), f.text()
 	return r
 }
 

@@ -43,7 +43,7 @@ func nextRecord(f *fields) (r record, body []byte) {
 	case 3:
 		return &ownerRecord{alice.Owner}, nil
 	case 4:
-		return &nextUIDRecord{nextNumber(f), f.u8()%2 == 0}, nil
+		return &nextUIDRecord{nextNumber(f)}, nil
 	}
 	body = slices.Clone(f.take(int(min(f.u8(), 15))))
 	m := &messageRecord{uid: nextNumber(f), received: int64(nextNumber(f)), octets: int64(nextNumber(f)), flags: uint32(f.u8()),

@@ -36,7 +36,7 @@ type Import struct {
 	octets  int64
 	known   map[string]bool // unique-ids of the maildrop and of what is pending
 	next    uint64          // above all former unique-ids that are numbers
-	given   uint64          // above all numbers that the store had given itself when the import began
+	before  *state          // what the maildrop was when the import began
 }
 
 // NewImport begins an import into a maildrop. The quota does not hold for it.
@@ -70,7 +70,7 @@ func (im *Import) begin() error {
 	for _, m := range append(messagesOf(b.st.removed), b.st.live...) {
 		im.known[m.UID()] = true
 	}
-	im.given = b.st.given
+	im.before = &state{nextUID: b.st.nextUID, reserved: b.st.reserved}
 	return nil
 }
 
@@ -109,7 +109,7 @@ func (im *Import) checkUID(uid string) error {
 		return fmt.Errorf("%w: %s", ErrKnownUID, uid)
 	}
 	if number, err := strconv.ParseUint(uid, 10, 64); err == nil && isDecimal(uid) {
-		if number < im.given {
+		if !im.before.mayHave(number) {
 			return fmt.Errorf("%w, or has given it to a message that is gone: %s", ErrKnownUID, uid)
 		}
 		if number >= 1<<63 {
@@ -151,7 +151,7 @@ func (im *Import) recheck(st *state) error {
 	}
 	for _, m := range im.pending {
 		number, err := strconv.ParseUint(m.former, 10, 64)
-		if m.former != "" && taken[m.former] || err == nil && isDecimal(m.former) && number < st.given {
+		if m.former != "" && taken[m.former] || err == nil && isDecimal(m.former) && !st.mayHave(number) {
 			return fmt.Errorf("%w, or may have given it to another one that is gone: %s", ErrKnownUID, m.former)
 		}
 	}
@@ -167,7 +167,8 @@ func isDecimal(uid string) bool {
 func (im *Import) addAll(st *state, w *batch, records []*messageRecord) {
 	next := max(st.nextUID, im.next)
 	if next > st.nextUID {
-		w.add(&nextUIDRecord{next, false})
+		w.add(&reserveRecord{uidSet{{st.nextUID, next - st.nextUID}}})
+		w.add(&nextUIDRecord{next})
 	}
 	for i, r := range records {
 		r.uid = next

@@ -14,7 +14,7 @@ import (
 //
 //	u32 0x31494d50, u32 version, u8×16 salt of the journal, u64 generation, u64 up to where the journal was read,
 //	u64 where the last record before that begins, u32 its checksum, u64 next unique-id, u8 warned, i64 time of making,
-//	text owner, spans seen, u32 messages, then each of them:
+//	text owner, spans seen, spans reserved, u32 messages, then each of them:
 //	  u64 unique-id, i64 octets, i64 storage octets, i64 received, i64 offset, u32 length, u32 flags,
 //	  u8 reason of its removal or 0, i64 time of it, text former unique-id, u8×16 source if it has one
 //	u32 CRC-32C of all that
@@ -35,13 +35,12 @@ func encodeIndex(st *state) []byte {
 	dst = binary.LittleEndian.AppendUint64(dst, st.generation)
 	dst = binary.LittleEndian.AppendUint32(appendTime(appendTime(dst, st.end), st.last), st.lastSum)
 	dst = binary.LittleEndian.AppendUint64(dst, st.nextUID)
-	dst = binary.LittleEndian.AppendUint64(dst, st.given)
 	var warned byte
 	if st.warned {
 		warned = 1
 	}
 	dst = appendText(appendTime(append(dst, warned), st.made), st.owner)
-	dst = appendSpans(dst, st.seen)
+	dst = appendSpans(appendSpans(dst, st.seen), st.reserved)
 	dst = binary.LittleEndian.AppendUint32(dst, uint32(len(st.live)+len(st.removed))) //nolint:gosec // the journal bounds it
 	for _, m := range st.live {
 		dst = appendRow(dst, removed{Message: m}, sourceOf)
@@ -115,9 +114,9 @@ func decodeIndex(data []byte) (*state, error) {
 	st := &state{}
 	copy(st.salt[:], f.take(16))
 	st.generation, st.end, st.last, st.lastSum = f.u64(), f.i64(), f.i64(), f.u32()
-	st.nextUID, st.given, st.warned = f.u64(), f.u64(), f.u8() != 0
+	st.nextUID, st.warned = f.u64(), f.u8() != 0
 	st.made, st.owner = f.i64(), f.text()
-	st.seen = f.spans()
+	st.seen, st.reserved = f.spans(), f.spans()
 	st.oldest = math.MaxInt64
 	count := f.u32()
 	st.live = make([]Message, 0, min(int64(count), int64(len(data))/leastRow))

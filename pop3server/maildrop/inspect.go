@@ -146,7 +146,7 @@ type Change struct {
 	// Restore and Remove name messages by their numbers (see Message.Number).
 	Restore, Remove []uint64
 	// NextUID raises the next unique-id, where it is higher. ForImport says that the numbers in between are for messages that
-	// are about to be imported; otherwise they count as given.
+	// are about to be imported; otherwise none may have them.
 	NextUID   uint64
 	ForImport bool
 	// Owner makes the maildrop somebody else's; empty leaves it.
@@ -167,8 +167,11 @@ func (s *JournalStore) Change(ctx context.Context, id string, c Change) error {
 			if len(c.Remove) > 0 {
 				w.add(&removeRecord{reasonAdministration, time.Now().Unix(), setOf(sorted(c.Remove))})
 			}
+			if c.NextUID > st.nextUID && c.ForImport {
+				w.add(&reserveRecord{uidSet{{st.nextUID, c.NextUID - st.nextUID}}})
+			}
 			if c.NextUID > st.nextUID {
-				w.add(&nextUIDRecord{c.NextUID, !c.ForImport})
+				w.add(&nextUIDRecord{c.NextUID})
 			}
 			return nil
 		})

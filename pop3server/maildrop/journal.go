@@ -67,6 +67,16 @@ func (j *journal) size() (int64, error) {
 // isAt tells whether this is the file at a path.
 func (j *journal) isAt(info os.FileInfo) bool { return os.SameFile(j.info, info) }
 
+// isReplaced tells whether the file has no name any more.
+func (j *journal) isReplaced() bool {
+	info, err := j.file.Stat()
+	if err != nil {
+		return true
+	}
+	stat, ok := info.Sys().(*syscall.Stat_t)
+	return ok && stat.Nlink == 0
+}
+
 // datasync makes what was written survive a power loss.
 func (j *journal) datasync() error {
 	for {
@@ -122,7 +132,6 @@ func (st *state) catchUp(r io.ReaderAt, size int64) error {
 func (st *state) skipLost(damage []Damage) {
 	for _, d := range damage {
 		st.nextUID += lostUIDs(d.To - d.From)
-		st.given = st.nextUID
 	}
 }
 

@@ -117,3 +117,55 @@ func TestBatchBeginsAsNoRecords(t *testing.T) {
 		t.Errorf("%d messages are there, want 4", len(got))
 	}
 }
+
+// imports imports messages with these unique-ids, and gives the first error.
+func imports(t *testing.T, s *JournalStore, uids ...string) error {
+	t.Helper()
+	im, err := s.NewImport(context.Background(), alice)
+	if err != nil {
+		t.Fatal(err)
+	}
+	for _, uid := range uids {
+		if err := im.Add(Imported{UID: uid, Body: strings.NewReader("A: " + uid + "\n\n")}); err != nil {
+			return errors.Join(err, im.Close())
+		}
+	}
+	return im.Close()
+}
+
+// Numbers that are kept for an import stay its own, whatever is delivered meanwhile and also after a compaction; numbers
+// that this store has given never become another message's, also when theirs are gone.
+func TestNumbersOfImportedMessages(t *testing.T) {
+	root := t.TempDir()
+	s := openStore(t, root)
+	deliver(t, s, alice, hello)
+	session := openDrop(t, s, alice)
+	remove(t, session, session.Messages()...)
+	change := Change{NextUID: 301, ForImport: true}
+	if err := errors.Join(session.Close(), s.Change(context.Background(), alice.ID, change)); err != nil {
+		t.Fatal(err)
+	}
+	deliver(t, s, alice, hello)
+	for _, restart := range []func(){func() {}, func() {
+		if err := s.Compact(context.Background(), alice.ID); err != nil {
+			t.Fatal(err)
+		}
+		s.Close()
+		s = openStore(t, root)
+	}} {
+		restart()
+		for _, uid := range []string{"1", "301"} {
+			if err := imports(t, s, uid); !errors.Is(err, ErrKnownUID) {
+				t.Errorf("unique-id %s, which was given here: %v", uid, err)
+			}
+		}
+	}
+	if err := imports(t, s, "2", "300", "1000", "0301"); err != nil {
+		t.Error(err)
+	}
+	deliver(t, s, alice, hello)
+	got := uids(openDrop(t, s, alice).Messages())
+	if strings.Join(got[:5], " ") != "301 2 300 1000 0301" || len(got) != 6 || len(got[5]) != 4 {
+		t.Errorf("%v", got)
+	}
+}

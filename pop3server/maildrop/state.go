@@ -14,7 +14,7 @@ type state struct {
 	made       int64
 	owner      string
 	nextUID    uint64
-	given      uint64 // above all unique-ids that this store has given itself
+	reserved   uidSet // numbers below it that this store never gives: imported messages may have them
 	warned     bool   // the user has been warned that the quota's issueWarning is reached
 	end        int64
 	last       int64  // where the record begins that ends there
@@ -56,9 +56,8 @@ func (st *state) apply(p placed) error {
 		st.owner = r.owner
 	case *nextUIDRecord:
 		st.nextUID = max(st.nextUID, r.next)
-		if r.given {
-			st.given = max(st.given, r.next)
-		}
+	case *reserveRecord:
+		st.reserved = st.reserved.with(r.uids)
 	}
 	st.end, st.last, st.lastSum = p.end(), p.offset, p.sum
 	return nil
@@ -73,7 +72,7 @@ func (st *state) applyHeader(r *headerRecord, p placed) error {
 	case r.version != formatVersion:
 		return fmt.Errorf("journal has version %d, this program reads version %d", r.version, formatVersion)
 	}
-	*st = state{generation: r.generation, salt: r.salt, made: r.made, owner: r.owner, nextUID: r.nextUID, given: r.given,
+	*st = state{generation: r.generation, salt: r.salt, made: r.made, owner: r.owner, nextUID: r.nextUID,
 		warned: r.warned, oldest: math.MaxInt64}
 	return nil
 }
@@ -83,9 +82,6 @@ func (st *state) applyMessage(r *messageRecord, p placed) {
 	st.live = append(st.live, m)
 	st.count(m)
 	st.nextUID = max(st.nextUID, r.uid+1)
-	if r.former == "" {
-		st.given = max(st.given, r.uid+1)
-	}
 	if r.flags&flagSeen != 0 {
 		st.seen.add(r.uid)
 	}
@@ -102,6 +98,11 @@ func (st *state) addSource(uid uint64, source [16]byte) {
 		st.sources = make(map[[16]byte]uint64)
 	}
 	st.sources[source] = uid
+}
+
+// mayHave tells whether an imported message may have a number as its unique-id: whether this store has given it to none.
+func (st *state) mayHave(number uint64) bool {
+	return st == nil || number >= st.nextUID || st.reserved.contains(number)
 }
 
 // count adds a live message to what is known of all of them.

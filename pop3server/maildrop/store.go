@@ -155,6 +155,24 @@ func (s *JournalStore) shrink(memory int64, count int) (evicted []*box) {
 	return evicted
 }
 
+// DropReplaced closes journals of maildrops that nobody uses at the moment, where another server has put a new one in their
+// place: they take room as long as they are open. It is to be called from time to time.
+func (s *JournalStore) DropReplaced() {
+	s.mu.Lock()
+	var idle []*box
+	for e := s.idle.Front(); e != nil; e = e.Next() {
+		idle = append(idle, e.Value.(*box))
+	}
+	s.mu.Unlock()
+	for _, b := range idle {
+		b.mu.Lock()
+		if b.journal != nil && b.journal.isReplaced() {
+			b.forget()
+		}
+		b.mu.Unlock()
+	}
+}
+
 // evict closes maildrops that were given up.
 func evict(boxes []*box) {
 	for _, b := range boxes {

@@ -39,6 +39,9 @@ func openStore(t fatal, root string) *JournalStore {
 	if err != nil {
 		t.Fatal(err)
 	}
+	if test, ok := t.(interface{ Cleanup(func()) }); ok {
+		test.Cleanup(s.Close) // nothing is at work in the folder any more when it is removed
+	}
 	return s
 }
 

@@ -30,6 +30,20 @@ func (s *server) keepHouse(ctx context.Context) {
 	}
 }
 
+// dropReplaced gives room back every minute that another server has made on a volume that they share.
+func (s *server) dropReplaced(ctx context.Context) {
+	ticker := time.NewTicker(time.Minute)
+	defer ticker.Stop()
+	for {
+		select {
+		case <-ctx.Done():
+			return
+		case <-ticker.C:
+			s.store.DropReplaced()
+		}
+	}
+}
+
 func (s *server) tidyAll(ctx context.Context) {
 	ids, err := s.store.Maildrops()
 	if err != nil {

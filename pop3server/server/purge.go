@@ -6,6 +6,7 @@ import (
 	"sync"
 	"time"
 
+	"github.com/popservice/popservice/pop3server/control"
 	"github.com/popservice/popservice/pop3server/directory"
 	"github.com/popservice/popservice/pop3server/maildrop"
 )
@@ -47,11 +48,15 @@ func (p *purger) add(d *directory.Directory) {
 	}
 }
 
-// pending tells how many maildrops are to be emptied still.
-func (p *purger) pending() int {
+// pending gives the maildrops that are to be emptied still.
+func (p *purger) pending() []string {
 	p.mu.Lock()
 	defer p.mu.Unlock()
-	return len(p.queue)
+	var ids []string
+	for _, r := range p.queue[:min(len(p.queue), control.MaxPurging)] {
+		ids = append(ids, r.ID)
+	}
+	return ids
 }
 
 // run empties maildrops until the context ends.

@@ -15,6 +15,7 @@ func (s *server) follow(ctx context.Context, running *sync.WaitGroup) {
 	running.Go(func() { watch.Paths(ctx, s.log, []string{s.mailboxes.path}, s.mailboxes.load) })
 	running.Go(func() { s.purger.run(ctx) })
 	running.Go(func() { s.keepHouse(ctx) })
+	running.Go(func() { s.dropReplaced(ctx) })
 	if s.identity != nil {
 		running.Go(func() { watch.Paths(ctx, s.log, s.identity.Paths(), s.identity.load) })
 	}

@@ -58,16 +58,16 @@ func TestPurge(t *testing.T) {
 	box := s.declare(t, 1)
 	s.deliver(t, box)
 	s.declare(t, 2, func(r *directory.Record) { r.State = directory.Purged })
-	if s.status().Store.Purging != 1 {
+	if len(s.status().Store.Purging) != 1 {
 		t.Errorf("the status is %+v", s.status().Store)
 	}
 	s.purger.purgeAll(t.Context())
 	usage, err := s.store.Usage(t.Context(), box)
-	if err != nil || usage.Messages != 0 || s.status().Store.Purging != 0 {
+	if err != nil || usage.Messages != 0 || len(s.status().Store.Purging) != 0 {
 		t.Errorf("%+v (%v), status %+v", usage, err, s.status().Store)
 	}
 	s.mailboxes.load() // the same record once more
-	if s.status().Store.Purging != 0 {
+	if len(s.status().Store.Purging) != 0 {
 		t.Error("it would be emptied again")
 	}
 }
