@@ -7,6 +7,6 @@ time=${FUZZTIME:-1m}
 git grep -l '^func Fuzz' -- '*_test.go' | while read -r file; do
   for target in $(sed -n 's/^func \(Fuzz[A-Za-z0-9]*\)(.*/\1/p' "$file"); do
     echo "fuzz: $target in $(dirname "$file"), $time"
-    go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" "./$(dirname "$file")"
+    go test -run '^$' -fuzz "^$target\$" -fuzztime "$time" -fuzzminimizetime 50x "./$(dirname "$file")"
   done
 done
