@@ -6,6 +6,7 @@ import (
 	"io"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/google/go-cmp/cmp"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -165,7 +166,12 @@ func TestClientCertificates(t *testing.T) {
 	c.hello()
 	c.script(`C: MAIL FROM:<>
 		S: 250`)
-	if got := testutil.ToFloat64(f.metrics.handshakesFailed); got != 3 {
+	// They are counted after the client has seen them fail.
+	failed := func() float64 { return testutil.ToFloat64(f.metrics.handshakesFailed) }
+	for deadline := time.Now().Add(10 * time.Second); failed() != 3 && time.Now().Before(deadline); {
+		time.Sleep(time.Millisecond)
+	}
+	if got := failed(); got != 3 {
 		t.Errorf("%v handshakes failed, want 3", got)
 	}
 }
