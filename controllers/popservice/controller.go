@@ -163,10 +163,11 @@ func (s *state) eventType() string {
 func (r *Reconciler) poke(ctx context.Context, s *state) {
 	key := client.ObjectKeyFromObject(s.service)
 	written := r.lastWritten(key)
+	isRecent := time.Since(written) < unreachableFor
 	var behind []fleet.Server
 	for _, server := range s.servers {
 		// One that cannot be asked may be waiting for the certificates of the control port itself.
-		if server.Status == nil && time.Since(written) < unreachableFor || server.Status != nil && !s.isCurrent(server.Status) {
+		if server.Status == nil && isRecent || server.Status != nil && (!s.isCurrent(server.Status) || isRecent && s.hasUntold()) {
 			behind = append(behind, server)
 		}
 	}

@@ -29,6 +29,9 @@ func (s *state) isCurrent(status *control.Status) bool {
 	})
 }
 
+// hasUntold tells whether the servers have a file of which they do not tell whether it is loaded.
+func (s *state) hasUntold() bool { return s.service.Spec.Delivery.LMTP.TLS != nil }
+
 func serves(status *control.Status, c certificate) bool {
 	return slices.ContainsFunc(status.Certificates, func(served control.Certificate) bool {
 		return served.Name == c.name && served.Fingerprint == c.fingerprint
