@@ -169,3 +169,17 @@ func TestNumbersOfImportedMessages(t *testing.T) {
 		t.Errorf("%v", got)
 	}
 }
+
+// The store's own number of an imported message is no unique-id, so that another imported message may have it.
+func TestNumbersInARow(t *testing.T) {
+	s := openStore(t, t.TempDir())
+	if err := imports(t, s, "1"); err != nil {
+		t.Fatal(err)
+	}
+	if err := s.Change(context.Background(), alice.ID, Change{NextUID: 50, ForImport: true}); err != nil {
+		t.Fatal(err)
+	}
+	if err := imports(t, s, "2", "3", "49"); err != nil {
+		t.Error(err)
+	}
+}

@@ -82,6 +82,9 @@ func (st *state) applyMessage(r *messageRecord, p placed) {
 	st.live = append(st.live, m)
 	st.count(m)
 	st.nextUID = max(st.nextUID, r.uid+1)
+	if r.former != "" { // so its own number is nobody's unique-id
+		st.reserved.add(r.uid)
+	}
 	if r.flags&flagSeen != 0 {
 		st.seen.add(r.uid)
 	}
