@@ -58,7 +58,8 @@ func TestImportKilled(t *testing.T) {
 		"--from", "maildir:"+folder)
 	must(t, command.Start())
 	journal := filepath.Join(d.folder("alice@example.com"), "journal")
-	// A journal grows before what it has grown by counts: the first part counts when the second one is being written.
+	// A journal grows before what it has grown by counts: the first part counts when the second one is being written. The file's
+	// size is all that another process's progress can be told by.
 	sizes := map[int64]bool{}
 	for start := time.Now(); time.Since(start) < deadline && len(sizes) < 3; time.Sleep(time.Millisecond) {
 		if info, err := os.Stat(journal); err == nil && info.Size() > 1000 {

@@ -2,13 +2,12 @@ package directory
 
 import (
 	"context"
-	"fmt"
 	"slices"
 
-	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 
 	"github.com/popservice/popservice/api/v1alpha1"
+	"github.com/popservice/popservice/controllers/internal/finalizers"
 	"github.com/popservice/popservice/controllers/internal/fleet"
 	"github.com/popservice/popservice/pop3server/control"
 	"github.com/popservice/popservice/pop3server/directory"
@@ -24,17 +23,7 @@ func IsPurging(m *v1alpha1.Mailbox) bool {
 
 // letGo lets a Mailbox go that is being deleted.
 func (r *Reconciler) letGo(ctx context.Context, m *v1alpha1.Mailbox) error {
-	if !controllerutil.ContainsFinalizer(m, Finalizer) {
-		return nil
-	}
-	before := m.DeepCopy()
-	after := m.DeepCopy()
-	controllerutil.RemoveFinalizer(after, Finalizer)
-	lock := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	if err := r.Patch(ctx, after, lock); client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("let Mailbox %s go: %w", m.Name, err)
-	}
-	return nil
+	return finalizers.Set(ctx, r.Client, m, Finalizer, false)
 }
 
 // isPurged tells whether no server has, or may yet take, mail of a mailbox that is to be purged: each one that gets clients

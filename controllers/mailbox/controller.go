@@ -17,7 +17,6 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/builder"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 	"sigs.k8s.io/controller-runtime/pkg/controller"
-	"sigs.k8s.io/controller-runtime/pkg/controller/controllerutil"
 	"sigs.k8s.io/controller-runtime/pkg/event"
 	"sigs.k8s.io/controller-runtime/pkg/handler"
 	"sigs.k8s.io/controller-runtime/pkg/predicate"
@@ -28,6 +27,7 @@ import (
 	"github.com/popservice/popservice/controllers/directory"
 	"github.com/popservice/popservice/controllers/internal/backoff"
 	"github.com/popservice/popservice/controllers/internal/conditions"
+	"github.com/popservice/popservice/controllers/internal/finalizers"
 )
 
 // +kubebuilder:rbac:groups=popservice.io,resources=mailboxes,verbs=get;list;watch;patch
@@ -68,19 +68,14 @@ func (r *Reconciler) Reconcile(ctx context.Context, request reconcile.Request) (
 // settleFinalizer puts the finalizer on a Mailbox whose mail is to go with it. It is taken off by the directory's
 // controller, or here where the user has thought better of it.
 func (r *Reconciler) settleFinalizer(ctx context.Context, m *v1alpha1.Mailbox) error {
-	wanted := m.Spec.ReclaimPolicy == v1alpha1.Delete
-	if m.DeletionTimestamp != nil || wanted == controllerutil.ContainsFinalizer(m, directory.Finalizer) {
+	if m.DeletionTimestamp != nil {
 		return nil
 	}
-	before := m.DeepCopy()
-	if !controllerutil.AddFinalizer(m, directory.Finalizer) {
-		controllerutil.RemoveFinalizer(m, directory.Finalizer)
+	err := finalizers.Set(ctx, r.Client, m, directory.Finalizer, m.Spec.ReclaimPolicy == v1alpha1.Delete)
+	if apierrors.IsConflict(err) {
+		return nil // it has changed, which makes for another pass
 	}
-	lock := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	if err := r.Patch(ctx, m, lock); err != nil && !apierrors.IsConflict(err) && !apierrors.IsNotFound(err) {
-		return fmt.Errorf("write finalizers: %w", err)
-	}
-	return nil
+	return err
 }
 
 // speaksOf tells whether an outcome is this Mailbox's, as it is now: neither of one that had the name before nor of an

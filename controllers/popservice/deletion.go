@@ -11,6 +11,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/log"
 
 	"github.com/popservice/popservice/api/v1alpha1"
+	"github.com/popservice/popservice/controllers/internal/finalizers"
 	"github.com/popservice/popservice/controllers/internal/names"
 )
 
@@ -20,22 +21,7 @@ const finalizer = "popservice.io/claim"
 
 // settleFinalizer puts the finalizer on or takes it off, as onDelete says. All else that a PopService owns needs none.
 func (r *Reconciler) settleFinalizer(ctx context.Context, service *v1alpha1.PopService) error {
-	if (service.Spec.Storage.OnDelete == v1alpha1.Delete) == controllerutil.ContainsFinalizer(service, finalizer) {
-		return nil
-	}
-	before := service.DeepCopy()
-	if !controllerutil.AddFinalizer(service, finalizer) {
-		controllerutil.RemoveFinalizer(service, finalizer)
-	}
-	return r.writeFinalizers(ctx, service, before)
-}
-
-func (r *Reconciler) writeFinalizers(ctx context.Context, service, before *v1alpha1.PopService) error {
-	lock := client.MergeFromWithOptions(before, client.MergeFromWithOptimisticLock{})
-	if err := r.Patch(ctx, service, lock); client.IgnoreNotFound(err) != nil {
-		return fmt.Errorf("write finalizers: %w", err)
-	}
-	return nil
+	return finalizers.Set(ctx, r.Client, service, finalizer, service.Spec.Storage.OnDelete == v1alpha1.Delete)
 }
 
 // finish lets a PopService go that is being deleted, and its claim with it where onDelete says so.
@@ -52,9 +38,7 @@ func (r *Reconciler) finish(ctx context.Context, key client.ObjectKey) error {
 			return err
 		}
 	}
-	before := service.DeepCopy()
-	controllerutil.RemoveFinalizer(&service, finalizer)
-	return r.writeFinalizers(ctx, &service, before)
+	return finalizers.Set(ctx, r.Client, &service, finalizer, false)
 }
 
 // isOrphaning tells whether whoever deletes the PopService asked for its objects to stay (--cascade=orphan).

@@ -283,7 +283,7 @@ func idleMemory(s *server, secure bool, n int) ([]float64, error) {
 				return nil, err
 			}
 		}
-		time.Sleep(settle)
+		time.Sleep(settle) // sessions are measured that have been idle for so long
 		kib, err := s.memory()
 		if err != nil {
 			return nil, err

@@ -73,7 +73,7 @@ func (s *server) start(ctx context.Context) error {
 
 func (s *server) awaitPorts() error {
 	for _, port := range []int{s.ports.POP3, s.ports.POP3S, s.ports.LMTP} {
-		for begun := time.Now(); ; time.Sleep(5 * time.Millisecond) {
+		for begun := time.Now(); ; time.Sleep(5 * time.Millisecond) { // a port does not tell when it is open
 			conn, err := net.Dial("tcp", address(port))
 			if err == nil {
 				_ = conn.Close()

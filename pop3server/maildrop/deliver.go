@@ -146,10 +146,16 @@ func (b *box) add(st *state, w *batch, box Mailbox, m *incoming, r *messageRecor
 	if err := admit(st.octets, storage, box.ProhibitReceive); err != nil {
 		return err
 	}
-	if box.IssueWarning > 0 && st.octets+storage >= box.IssueWarning && (!st.warned || st.octets < box.IssueWarning) {
+	if b.store.options.Warning != nil && st.isToWarn(box.IssueWarning, storage) {
 		b.warn(w, box, r.uid+1, st.octets+storage)
 	}
 	return nil
+}
+
+// isToWarn tells whether a message brings the maildrop to the size at which its user is warned, or it is there and nobody
+// has told.
+func (st *state) isToWarn(issueWarning, storage int64) bool {
+	return issueWarning > 0 && st.octets+storage >= issueWarning && (!st.warned || st.octets < issueWarning)
 }
 
 // admit checks the quota: it is over when it is reached, or would be exceeded.

@@ -29,7 +29,7 @@ type Options struct {
 	Log *slog.Logger
 	// Policy gives the policy now; nil is none.
 	Policy func() Policy
-	// Warning gives the text of the message by which a user is warned of the quota; nil is a usual one.
+	// Warning gives the message by which a user is warned of the quota; nil warns nobody.
 	Warning func(Warning) []byte
 	// Memory bounds what is kept in memory of maildrops that nobody uses at the moment, in octets; 0 is 64 MiB.
 	Memory int64
@@ -73,9 +73,6 @@ func New(root string, options Options) (*JournalStore, error) {
 	}
 	if s.options.Policy == nil {
 		s.options.Policy = func() Policy { return Policy{} }
-	}
-	if s.options.Warning == nil {
-		s.options.Warning = UsualWarning
 	}
 	if err := makeFolders(s.tmp); err != nil {
 		return nil, fmt.Errorf("open maildrop store: %w", err)

@@ -33,9 +33,14 @@ type fatal interface {
 	Fatalf(format string, args ...any)
 }
 
+// warningText stands in the place of what the server says.
+func warningText(w Warning) []byte {
+	return fmt.Appendf(nil, "Subject: warning at %d of %d", w.StorageOctets, w.IssueWarning)
+}
+
 func openStore(t fatal, root string) *JournalStore {
 	t.Helper()
-	s, err := New(root, Options{Log: slog.New(slog.DiscardHandler)})
+	s, err := New(root, Options{Log: slog.New(slog.DiscardHandler), Warning: warningText})
 	if err != nil {
 		t.Fatal(err)
 	}
@@ -437,5 +442,41 @@ func TestTwoStoresOnOneFolder(t *testing.T) {
 	}
 	if len(seen) != writers*each {
 		t.Errorf("%d different messages, want %d", len(seen), writers*each)
+	}
+}
+
+// One warning a crossing, for which the quota does not hold; none before, and none twice.
+func TestQuotaWarning(t *testing.T) {
+	s, box := openStore(t, t.TempDir()), alice
+	deliver(t, s, box, hello)
+	one := openDrop(t, s, box).Messages()[0].StorageOctets
+	box.IssueWarning, box.ProhibitReceive = 2*one, 2*one // the message that reaches both is taken
+	warnings := func() (count int) {
+		session := openDrop(t, s, box)
+		for _, m := range session.Messages() {
+			if strings.HasPrefix(body(t, session, m), "Subject: warning at ") {
+				count++
+			}
+		}
+		return count
+	}
+	deliver(t, s, box, hello)
+	if got := warnings(); got != 1 {
+		t.Errorf("%d warnings when the size is reached, want 1", got)
+	}
+	box.ProhibitReceive = 0
+	deliver(t, s, box, hello)
+	if got := warnings(); got != 1 {
+		t.Errorf("%d warnings while it stays above, want 1", got)
+	}
+	session := openDrop(t, s, box)
+	remove(t, session, session.Messages()...)
+	deliver(t, s, box, hello)
+	if got := warnings(); got != 0 {
+		t.Errorf("%d warnings below", got)
+	}
+	deliver(t, s, box, hello)
+	if got := warnings(); got != 1 {
+		t.Errorf("%d warnings after the second crossing, want 1", got)
 	}
 }

@@ -1,6 +1,7 @@
 package server
 
 import (
+	"cmp"
 	"context"
 	"fmt"
 	"log/slog"
@@ -45,7 +46,7 @@ const (
 // warning gives the message by which a user is warned (RFC 3834 for the field that keeps other programs from answering it).
 func warning(c config.QuotaWarning, w maildrop.Warning) []byte {
 	_, domain, _ := strings.Cut(w.Address, "@")
-	from, subject, text := orElse(c.From, "postmaster@"+domain), orElse(c.Subject, warningSubject), orElse(c.Text, warningText)
+	from, subject, text := cmp.Or(c.From, "postmaster@"+domain), cmp.Or(c.Subject, warningSubject), cmp.Or(c.Text, warningText)
 	if c.Text == "" && w.ProhibitReceive == 0 {
 		text = warningTextUnlimited
 	}
@@ -58,13 +59,6 @@ func warning(c config.QuotaWarning, w maildrop.Warning) []byte {
 		"Content-Transfer-Encoding: 8bit\n\n")
 	b.WriteString(fill.Replace(text))
 	return []byte(b.String())
-}
-
-func orElse(text, other string) string {
-	if text == "" {
-		return other
-	}
-	return text
 }
 
 // mebibytes gives a size with one decimal.

@@ -138,7 +138,7 @@ func (s *service) checkAliasConflict(t *testing.T, owner *mailbox) {
 // awaitNextSecond lets the next object be younger: times of creation are whole seconds.
 func awaitNextSecond(t *testing.T, m *mailbox) {
 	t.Helper()
-	time.Sleep(time.Until(m.CreationTimestamp.Add(time.Second)))
+	time.Sleep(time.Until(m.CreationTimestamp.Add(time.Second))) // the clock is what is waited for
 }
 
 func (s *service) checkUnknownService(t *testing.T) {

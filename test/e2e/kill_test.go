@@ -38,7 +38,7 @@ func (c *chaos) killAll(t *testing.T, duration time.Duration) map[string]int {
 			t.Errorf("%s: %v", way.name, err)
 		}
 		killed[way.name]++
-		time.Sleep(time.Second + rand.N(2*time.Second))
+		time.Sleep(time.Second + rand.N(2*time.Second)) // in which clients are at work; there is nothing to wait for
 	}
 	for _, way := range ways {
 		if killed[way.name] == 0 {

@@ -5,7 +5,6 @@ package e2e
 import (
 	"crypto/tls"
 	"fmt"
-	"net"
 	"net/textproto"
 	"slices"
 	"strings"
@@ -21,20 +20,7 @@ type session struct {
 
 // connect opens a connection to the listener with implicit TLS. Nothing on it may take longer than the limit.
 func (s *service) connect(limit time.Duration) (*session, error) {
-	dialer := tls.Dialer{NetDialer: &net.Dialer{Timeout: limit}, Config: s.authority.clientConfig(s.host())}
-	conn, err := dialer.Dial("tcp", s.address(995))
-	if err != nil {
-		return nil, err
-	}
-	if err := conn.SetDeadline(time.Now().Add(limit)); err != nil {
-		return nil, err
-	}
-	p := &session{Conn: textproto.NewConn(conn), tls: conn.(*tls.Conn).ConnectionState()}
-	if _, err := p.reply(); err != nil {
-		p.Close()
-		return nil, fmt.Errorf("greeting: %w", err)
-	}
-	return p, nil
+	return s.connectTo(s.address(995), limit)
 }
 
 // reply reads a status line and gives what follows "+OK ".
