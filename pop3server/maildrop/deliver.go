@@ -71,20 +71,12 @@ type incoming struct {
 // deliver puts a message into the maildrop. A large body gets its place before the lock is taken; should nothing come of
 // it, it is removed again, or, after a crash, by the next compaction.
 func (b *box) deliver(box Mailbox, m *incoming) error {
-	r := m.record()
-	if m.file != nil {
-		if err := makeFolders(b.folder); err != nil {
-			return err
-		}
-		name, err := m.place(b.path("b"))
-		if err != nil {
-			return err
-		}
-		r.file = name
+	records, err := b.placeAll([]*incoming{m})
+	if err == nil {
+		err = b.write(box, func(st *state, w *batch) error { return b.add(st, w, box, m, records[0]) })
 	}
-	err := b.write(box, func(st *state, w *batch) error { return b.add(st, w, box, m, r) })
-	if err != nil && m.file != nil {
-		removeBody(b.path("b"), r.file)
+	if err != nil {
+		b.unplace(records)
 	}
 	return err
 }
@@ -92,9 +84,6 @@ func (b *box) deliver(box Mailbox, m *incoming) error {
 // placeAll makes the records of messages, and gives those that are large their places. Where it fails, the records that it
 // gives are to be unplaced.
 func (b *box) placeAll(messages []*incoming) (records []*messageRecord, err error) {
-	if err := makeFolders(b.folder); err != nil {
-		return nil, err
-	}
 	for _, m := range messages {
 		r := m.record()
 		records = append(records, r)

@@ -7,6 +7,7 @@ import (
 	"path/filepath"
 	"strings"
 	"testing"
+	"time"
 )
 
 func purge(t *testing.T, s *JournalStore, box Mailbox) {
@@ -182,4 +183,35 @@ func TestNumbersInARow(t *testing.T) {
 	if err := imports(t, s, "2", "3", "49"); err != nil {
 		t.Error(err)
 	}
+}
+
+// On a volume on which nothing can be written, mail that is too old does not keep its user out; an adoption that fails does.
+func TestLoginWhereNothingCanBeWritten(t *testing.T) {
+	root := t.TempDir()
+	s := openStore(t, root)
+	deliver(t, s, alice, hello)
+	s.options.Policy = func() Policy { return Policy{UnreadMaxAge: time.Nanosecond} }
+	time.Sleep(time.Until(openContents(t, s).Messages[0].Received().Add(time.Second))) // ages are told in whole seconds
+	s.hooks.failing = func(string) error { return errors.New("injected") }
+	if got := openDrop(t, s, alice).Messages(); len(got) != 1 {
+		t.Errorf("%d messages are listed", len(got))
+	}
+	adopting := heir
+	adopting.Adopt = true
+	if _, err := s.Open(context.Background(), adopting); err == nil {
+		t.Error("a maildrop was adopted without a word of it on disk")
+	}
+	s.hooks.failing = func(string) error { return nil }
+	if got := openDrop(t, s, alice).Messages(); len(got) != 0 {
+		t.Errorf("%d messages are listed that are too old", len(got))
+	}
+}
+
+func openContents(t *testing.T, s *JournalStore) Contents {
+	t.Helper()
+	c, err := s.Inspect(context.Background(), alice.ID)
+	if err != nil {
+		t.Fatal(err)
+	}
+	return c
 }

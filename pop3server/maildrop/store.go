@@ -215,10 +215,25 @@ func (b *box) open(box Mailbox) (*session, error) {
 		return &session{box: b, mailbox: box}, nil
 	}
 	if err := b.settle(box); err != nil {
-		return nil, err
+		if err := b.withoutSettling(box, err); err != nil {
+			return nil, err
+		}
 	}
 	live := b.st.live
 	return &session{box: b, mailbox: box, journal: b.journal.acquire(), messages: live[:len(live):len(live)]}, nil
+}
+
+// withoutSettling lets a session go on where what is too old could not be removed, as on a volume that is full: its user may
+// make room. One whose maildrop is still another one's does not.
+func (b *box) withoutSettling(box Mailbox, failed error) error {
+	if err := b.refresh(); err != nil {
+		return errors.Join(failed, err)
+	}
+	if b.st == nil || b.st.owner != box.Owner {
+		return failed
+	}
+	b.store.log.Error("messages that are too old cannot be removed", "mailbox", b.id, "error", failed)
+	return nil
 }
 
 // settle adopts the maildrop, and removes what is too old, where that is to be.
