@@ -32,7 +32,7 @@ func (s *session) receive(text io.Reader) error {
 	start := time.Now()
 	e := s.envelope(start)
 	body := &limitedReader{Reader: text, left: s.settings.MaxMessageOctets}
-	boxes, of := s.message.maildrops(e)
+	boxes, of := s.maildrops(e)
 	results, err := s.server.Store.Deliver(context.Background(), boxes, body)
 	if err != nil {
 		results = slices.Repeat([]error{err}, len(boxes))
@@ -64,18 +64,37 @@ func (s *session) answerAll(results []error, of []int, delivered *reply) {
 
 // maildrops gives each maildrop once, and for each RCPT which of them is meant: who is written to under two of their
 // addresses wants one copy. Each RCPT still gets its reply.
-func (m *message) maildrops(e envelope) (boxes []maildrop.Recipient, of []int) {
-	known := make(map[string]int, len(m.recipients))
-	for _, r := range m.recipients {
+func (s *session) maildrops(e envelope) (boxes []maildrop.Recipient, of []int) {
+	known := make(map[string]int, len(s.message.recipients))
+	for _, r := range s.message.recipients {
 		i, ok := known[r.record.ID]
 		if !ok {
 			i = len(boxes)
 			known[r.record.ID] = i
-			boxes = append(boxes, maildrop.Recipient{Mailbox: mailbox(r.record), Trace: e.trace(r.address)})
+			boxes = append(boxes, maildrop.Recipient{Mailbox: mailbox(r.record), Trace: e.trace(r.address),
+				Check: func() error { return s.stillTakes(r) }})
 		}
 		of = append(of, i)
 	}
 	return boxes, of
+}
+
+// refusal is a reply as an error.
+type refusal struct{ *reply }
+
+func (r refusal) Error() string { return r.text }
+
+// stillTakes looks a recipient up once more when the text has come, which may be long after RCPT: a mailbox that is no more,
+// and whose mail has been removed, gets none.
+func (s *session) stillTakes(r recipient) error {
+	record, refused := s.find(r.address)
+	switch {
+	case refused != nil:
+		return refusal{refused}
+	case record.ID != r.record.ID || record.Owner != r.record.Owner:
+		return refusal{replyMoved}
+	}
+	return nil
 }
 
 // mailbox gives the maildrop of a mailbox.

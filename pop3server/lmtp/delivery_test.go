@@ -7,10 +7,12 @@ import (
 	"io/fs"
 	"strings"
 	"sync"
+	"sync/atomic"
 	"testing"
 
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/popservice/popservice/pop3server/directory"
 	"github.com/popservice/popservice/pop3server/maildrop"
 )
 
@@ -195,6 +197,36 @@ func TestSlowSenderHoldsNoLock(t *testing.T) {
 				t.Error(err)
 			}
 			_ = slow.Close()
+		}
+	}
+}
+
+// A mailbox that has gone, or become another one's, while the text came gets nothing: its mail may have been removed already.
+func TestMailboxGoesDuringTheText(t *testing.T) {
+	for reply, change := range map[string]func(*directory.Record){
+		"550 5.1.1": func(r *directory.Record) { r.State = directory.Purged },
+		"550 5.2.1": func(r *directory.Record) { r.State = directory.Disabled },
+		"451 4.3.0": func(r *directory.Record) { r.Owner = "mail/heir" },
+	} {
+		f := start(t, nil)
+		var now atomic.Pointer[directory.Record]
+		first := alice
+		now.Store(&first)
+		f.Lookup = func(string) (directory.Record, bool) { return *now.Load(), true }
+		c := f.greet(t)
+		c.script(`C: MAIL FROM:<>
+			S: 250
+			C: RCPT TO:<alice@example.com>
+			S: 250
+			C: DATA
+			S: 354
+			C: Subject: late`)
+		changed := alice
+		change(&changed)
+		now.Store(&changed)
+		c.script("C: .\nS: " + reply)
+		if n := len(f.messages(t, alice)); n != 0 {
+			t.Errorf("%s: %d messages are in the maildrop", reply, n)
 		}
 	}
 }

@@ -81,6 +81,7 @@ var (
 	replyOverQuota         = newReply(552, "5.2.2", "The mailbox is full")
 	replyOverQuotaDefer    = newReply(452, "4.2.2", "The mailbox is full, try again later")
 	replyTooLarge          = newReply(552, "5.3.4", "The message is larger than this server takes")
+	replyMoved             = newReply(451, "4.3.0", "The address has become another mailbox's meanwhile, try again")
 	replyNoDirectory       = newReply(451, "4.3.0", "The list of mailboxes is not complete, try again later")
 	replyNoSpace           = newReply(452, "4.3.1", "The mail volume is full, try again later")
 	replyInternal          = newReply(451, "4.3.0", "The mail system failed, try again later")
@@ -89,9 +90,12 @@ var (
 // replyTo gives the reply for an error of the store, nil for none. What somebody has to put right first, such as a damaged
 // volume or a maildrop of another owner, sends no mail back meanwhile.
 func (s Settings) replyTo(err error) *reply {
+	var refused refusal
 	switch {
 	case err == nil:
 		return nil
+	case errors.As(err, &refused):
+		return refused.reply
 	case errors.Is(err, maildrop.ErrOverQuota) && s.OverQuotaReply == config.Defer:
 		return replyOverQuotaDefer
 	case errors.Is(err, maildrop.ErrOverQuota):

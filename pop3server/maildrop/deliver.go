@@ -50,7 +50,7 @@ func (s *JournalStore) deliver(to Recipient, sp *spool) error {
 		return err
 	}
 	defer done()
-	m := &incoming{spool: sp, trace: to.Trace, received: time.Now()}
+	m := &incoming{spool: sp, trace: to.Trace, check: to.Check, received: time.Now()}
 	if err := b.deliver(to.Mailbox, m); err != nil {
 		return fmt.Errorf("maildrop %s: %w", to.ID, classify(err))
 	}
@@ -61,6 +61,7 @@ func (s *JournalStore) deliver(to Recipient, sp *spool) error {
 type incoming struct {
 	*spool
 	trace    []byte
+	check    func() error // see Recipient
 	received time.Time
 	source   *[16]byte
 	former   string
@@ -128,6 +129,11 @@ func (m *incoming) record() *messageRecord {
 
 // add adds a message to a batch, if the quota allows it, and a warning where it comes near it.
 func (b *box) add(st *state, w *batch, box Mailbox, m *incoming, r *messageRecord) error {
+	if m.check != nil {
+		if err := m.check(); err != nil {
+			return err
+		}
+	}
 	r.uid = st.nextUID
 	before := len(w.data)
 	w.add(r, m.trace, m.memory)

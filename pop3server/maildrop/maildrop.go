@@ -54,6 +54,9 @@ type Recipient struct {
 	Mailbox
 	// Trace are header fields for this recipient alone, put before the message, each line ended by CRLF.
 	Trace []byte
+	// Check, where it is set, is asked when the message is there and about to be written, while nobody else can write to the
+	// maildrop. Its error is the recipient's result, and nothing is written.
+	Check func() error
 }
 
 // Policy says how long messages are kept; no age is for ever.

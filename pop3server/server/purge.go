@@ -40,11 +40,14 @@ func (p *purger) add(d *directory.Directory) {
 			p.queue = append(p.queue, r)
 		}
 	}
-	if len(p.queue) > 0 {
-		select {
-		case p.wake <- struct{}{}:
-		default:
-		}
+}
+
+// begin has what add took done. The directory must be served by then: mail that is on its way to a mailbox looks once more
+// whether there is one, and what comes before that is removed here.
+func (p *purger) begin() {
+	select {
+	case p.wake <- struct{}{}:
+	default:
 	}
 }
 
@@ -63,6 +66,7 @@ func (p *purger) pending() []string {
 func (p *purger) run(ctx context.Context) {
 	timer := time.NewTimer(purgeAgain)
 	defer timer.Stop()
+	p.begin() // with what the first directory asks for
 	for {
 		select {
 		case <-ctx.Done():

@@ -12,7 +12,7 @@ import (
 // follow takes over changes of the files until the context ends.
 func (s *server) follow(ctx context.Context, running *sync.WaitGroup) {
 	running.Go(func() { s.followConfiguration(ctx) })
-	running.Go(func() { watch.Paths(ctx, s.log, []string{s.mailboxes.path}, s.mailboxes.load) })
+	running.Go(func() { watch.Paths(ctx, s.log, []string{s.mailboxes.path}, s.loadMailboxes) })
 	running.Go(func() { s.purger.run(ctx) })
 	running.Go(func() { s.keepHouse(ctx) })
 	running.Go(func() { s.dropReplaced(ctx) })
@@ -31,6 +31,12 @@ func (s *server) followConfiguration(ctx context.Context) {
 			stop = s.followCertificates(ctx)
 		}
 	})
+}
+
+// loadMailboxes reads the directory again and sees to it that what it says to be removed is.
+func (s *server) loadMailboxes() {
+	s.mailboxes.load()
+	s.purger.begin()
 }
 
 // beforeServing does what is to be done before a version of the directory is told to be loaded.
