@@ -150,6 +150,7 @@ func (l *load) remove(session Session, messages []Message) error {
 
 // read reads a message and prints which one it is. It tells whether it was there still.
 func (l *load) read(session Session, m Message) (bool, error) {
+	session.Rest()
 	r, err := session.Body(context.Background(), m)
 	if errors.Is(err, ErrVanished) {
 		return false, nil

@@ -288,6 +288,13 @@ func (h *history) read(t *rapid.T) {
 	if diff := gocmp.Diff(c.snapshot, c.Messages(), gocmp.AllowUnexported(Message{})); diff != "" {
 		t.Fatalf("the snapshot has changed (-want +got):\n%s", diff)
 	}
+	c.Rest()
+	for range rapid.IntRange(1, 4).Draw(t, "messages at one time") {
+		h.readOne(t, c)
+	}
+}
+
+func (h *history) readOne(t *rapid.T, c *client) {
 	i, m := c.some(t)
 	r, err := c.Body(context.Background(), c.snapshot[i])
 	if !slices.Contains(h.live, m) {

@@ -91,8 +91,11 @@ type Session interface {
 	Messages() []Message
 	// Body opens the message for reading: canonical octets, CRLF line ends, not dot-stuffed, exactly Message.Octets of them.
 	// It fails with ErrVanished when another session or retention has removed the message. The reader fails with ErrDamaged
-	// before its end where the octets are not those that were stored.
+	// before its end where the octets are not those that were stored. It is to be closed before the next one is opened.
 	Body(ctx context.Context, message Message) (io.ReadCloser, error)
+	// Rest says that everything that the client has asked for so far is done. Until then Body may rely on what it has found
+	// out since the last Rest: all that was asked for by then could have been answered at that time.
+	Rest()
 	// MarkRead notes that a message was read, for retention. It is written down by Delete or Close, and may be lost by a crash.
 	MarkRead(message Message)
 	// Delete removes messages durably: all of them, or none where it fails. Those that are gone already count as removed. A

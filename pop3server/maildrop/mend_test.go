@@ -347,6 +347,7 @@ func TestRemovedWhileOpening(t *testing.T) {
 
 func openUntilVanished(t *testing.T, session Session, m Message) {
 	for {
+		session.Rest()
 		r, err := session.Body(context.Background(), m)
 		if err != nil {
 			if !errors.Is(err, ErrVanished) {

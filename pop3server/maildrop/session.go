@@ -21,6 +21,8 @@ type session struct {
 	journal  *journal // nil where the maildrop did not exist
 	messages []Message
 	read     []uint64
+	current  bool // the journal was looked at since the last Rest
+	ahead    readAhead
 	closed   bool
 	done     func()
 }
@@ -35,11 +37,12 @@ func (s *session) MarkRead(m Message) { s.read = append(s.read, m.uid) }
 
 // Body implements Session.
 func (s *session) Body(_ context.Context, m Message) (io.ReadCloser, error) {
-	now, err := s.box.now(m.uid)
+	now, err := s.box.now(m.uid, s.current)
 	if err != nil {
 		return nil, err
 	}
-	body, err := s.box.body(s.journal, m)
+	s.current = true
+	body, err := s.body(m)
 	if errors.Is(err, syscall.ESTALE) { // the file of this generation is gone from a network file system
 		body, err = s.box.body(now.journal, now.Message)
 	}
@@ -47,12 +50,30 @@ func (s *session) Body(_ context.Context, m Message) (io.ReadCloser, error) {
 	if err == nil {
 		return body, nil
 	}
-	now, gone := s.box.now(m.uid)
+	now, gone := s.box.now(m.uid, false)
 	if gone != nil { // it was removed meanwhile, and its room given back
 		return nil, gone
 	}
 	now.journal.release()
 	return nil, err
+}
+
+// body opens a message of the snapshot.
+func (s *session) body(m Message) (*bodyFile, error) {
+	data, err := s.ahead.record(s.journal, m)
+	if err != nil {
+		return nil, err
+	}
+	if data == nil {
+		return s.box.body(s.journal, m)
+	}
+	return s.box.parseBody(data, s.journal, m)
+}
+
+// Rest implements Session.
+func (s *session) Rest() {
+	s.current = false
+	s.ahead.rest()
 }
 
 // current is a message where it stands now.
@@ -61,12 +82,14 @@ type current struct {
 	journal *journal
 }
 
-// now finds a message in the maildrop as it is now.
-func (b *box) now(uid uint64) (current, error) {
+// now finds a message in the maildrop as it is now, or as this process has last seen it, where that is good enough.
+func (b *box) now(uid uint64, asSeen bool) (current, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
-	if err := b.refresh(); err != nil {
-		return current{}, err
+	if b.st == nil || !asSeen {
+		if err := b.refresh(); err != nil {
+			return current{}, err
+		}
 	}
 	if b.st != nil {
 		if m, ok := b.st.find(uid); ok {
@@ -80,12 +103,12 @@ func (b *box) now(uid uint64) (current, error) {
 var recordBuffers = sync.Pool{New: func() any { return new(bytes.Buffer) }}
 
 // body opens a message that stands in a journal.
-func (b *box) body(j *journal, m Message) (io.ReadCloser, error) {
+func (b *box) body(j *journal, m Message) (*bodyFile, error) {
 	buffer := recordBuffers.Get().(*bytes.Buffer)
 	buffer.Reset()
 	buffer.Grow(int(m.length))
 	data := buffer.AvailableBuffer()[:m.length]
-	body, err := b.parseBody(j, m, data)
+	body, err := b.readBody(data, j, m)
 	if err != nil {
 		recordBuffers.Put(buffer)
 		return nil, err
@@ -94,10 +117,15 @@ func (b *box) body(j *journal, m Message) (io.ReadCloser, error) {
 	return body, nil
 }
 
-func (b *box) parseBody(j *journal, m Message, data []byte) (*bodyFile, error) {
+func (b *box) readBody(data []byte, j *journal, m Message) (*bodyFile, error) {
 	if _, err := j.file.ReadAt(data, m.offset); err != nil {
 		return nil, fmt.Errorf("read journal: %w", err)
 	}
+	return b.parseBody(data, j, m)
+}
+
+// parseBody opens a message whose record this is.
+func (b *box) parseBody(data []byte, j *journal, m Message) (*bodyFile, error) {
 	r, err := parseHead(data, seal{j.salt, m.offset})
 	if err != nil {
 		return nil, fmt.Errorf("%w: %w", ErrDamaged, err)
@@ -151,6 +179,22 @@ func (f *bodyFile) Read(p []byte) (int, error) {
 		return 0, fmt.Errorf("%w: the checksum of its file is wrong", ErrDamaged)
 	}
 	return n, err
+}
+
+// fileBuffers hold parts of files on their way out.
+var fileBuffers = sync.Pool{New: func() any { return new([32 << 10]byte) }}
+
+// WriteTo implements io.WriterTo: what stands in the journal is not copied again.
+func (f *bodyFile) WriteTo(w io.Writer) (int64, error) {
+	written, err := w.Write(f.inline)
+	f.inline = f.inline[written:]
+	if err != nil || f.file == nil {
+		return int64(written), err
+	}
+	buffer := fileBuffers.Get().(*[32 << 10]byte)
+	defer fileBuffers.Put(buffer)
+	n, err := io.CopyBuffer(w, struct{ io.Reader }{f}, buffer[:])
+	return int64(written) + n, err
 }
 
 // Close implements io.Closer.
@@ -225,6 +269,7 @@ func (s *session) Close() error {
 		return nil
 	}
 	s.closed = true
+	s.Rest()
 	defer s.done()
 	defer s.journal.release()
 	if len(s.read) == 0 {

@@ -338,6 +338,7 @@ func TestDamagedMessageIsNotServed(t *testing.T) {
 			t.Fatalf("%d octets came back of %d", len(got), len(text))
 		}
 		spoil(t, root, "needle")
+		session.Rest()
 		r, err := session.Body(context.Background(), session.Messages()[0])
 		if err == nil {
 			var got []byte

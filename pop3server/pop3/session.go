@@ -132,6 +132,9 @@ func (s *session) begin() error {
 // that sends many at a time is answered with few packets (RFC 2449 §6.6 PIPELINING).
 func (s *session) nextLine() ([]byte, error) {
 	if !s.wire.lineWaiting() {
+		if s.mail != nil {
+			s.mail.Rest()
+		}
 		if err := s.await(); err != nil {
 			return nil, err
 		}

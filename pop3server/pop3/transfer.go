@@ -4,18 +4,9 @@ import (
 	"errors"
 	"fmt"
 	"io"
-	"sync"
 
 	"github.com/popservice/popservice/pop3server/maildrop"
 )
-
-const readBufferOctets = 32 << 10
-
-// readBuffers hold parts of messages on their way from the store to the connection.
-var readBuffers = sync.Pool{New: func() any {
-	buffer := make([]byte, readBufferOctets)
-	return &buffer
-}}
 
 // errBroken ends a session in the middle of a reply.
 var errBroken = errors.New("reply cannot be finished")
@@ -104,7 +95,7 @@ func (s *session) brokenBody(m maildrop.Message, err error) error {
 
 // sendAll sends a whole message and sees to it that it is whole.
 func (s *session) sendAll(m maildrop.Message, body io.Reader, dots *dotWriter) error {
-	if err := copyBody(dots, body); err != nil {
+	if _, err := io.Copy(dots, body); err != nil {
 		return err
 	}
 	if dots.octets != m.Octets {
@@ -115,16 +106,8 @@ func (s *session) sendAll(m maildrop.Message, body io.Reader, dots *dotWriter) e
 
 // sendTop sends the top of a message.
 func (s *session) sendTop(body io.Reader, top *topWriter) error {
-	if err := copyBody(top, body); !errors.Is(err, errTopDone) {
+	if _, err := io.Copy(top, body); !errors.Is(err, errTopDone) {
 		return err
 	}
 	return nil
-}
-
-// copyBody copies by way of one of the buffers that all sessions share.
-func copyBody(to io.Writer, body io.Reader) error {
-	buffer := readBuffers.Get().(*[]byte)
-	defer readBuffers.Put(buffer)
-	_, err := io.CopyBuffer(to, struct{ io.Reader }{body}, *buffer) // and not by the body's own WriteTo
-	return err
 }

@@ -134,7 +134,7 @@ func (r *UIDRecord) parseFields(rest string) (file string, err error) {
 		}
 	}
 	file, _, _ = strings.Cut(rest[1:], ":")
-	if file == "" || strings.Contains(file, "/") {
+	if file == "" || strings.ContainsAny(file, "/\r") {
 		return "", fmt.Errorf("%q is no name of a file", rest[1:])
 	}
 	return file, nil
