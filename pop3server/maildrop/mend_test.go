@@ -333,7 +333,11 @@ func TestRemovedWhileOpening(t *testing.T) {
 		m := session.Messages()[0]
 		var group sync.WaitGroup
 		for range 4 {
-			group.Go(func() { openUntilVanished(t, session, m) })
+			reader := openDrop(t, s, alice)
+			group.Go(func() {
+				openUntilVanished(t, reader, m)
+				_ = reader.Close()
+			})
 		}
 		other := openDrop(t, s, alice)
 		remove(t, other, m)
