@@ -228,9 +228,8 @@ func (s *session) Delete(_ context.Context, messages []Message) error {
 				return nil // the maildrop was given up meanwhile: there is nothing left to be removed
 			}
 			s.addRead(st, w, uids)
-			live := slices.DeleteFunc(slices.Clone(uids), func(uid uint64) bool { _, ok := st.find(uid); return !ok })
-			if len(live) > 0 {
-				w.add(&removeRecord{reasonQuit, time.Now().Unix(), setOf(slices.Compact(live))})
+			if live := st.among(uids); len(live) > 0 {
+				w.add(&removeRecord{reasonQuit, time.Now().Unix(), setOf(live)})
 			}
 			return nil
 		})

@@ -161,6 +161,22 @@ func (st *state) find(uid uint64) (Message, bool) {
 	return st.live[i], true
 }
 
+// among gives those of some unique-ids, which ascend, that are live. Mostly they stand side by side.
+func (st *state) among(uids []uint64) []uint64 {
+	found := make([]uint64, 0, len(uids))
+	rest := st.live
+	for _, uid := range uids {
+		if len(rest) == 0 || rest[0].uid != uid {
+			i, _ := slices.BinarySearchFunc(rest, Message{uid: uid}, byUID)
+			rest = rest[i:]
+		}
+		if len(rest) > 0 && rest[0].uid == uid {
+			found, rest = append(found, uid), rest[1:]
+		}
+	}
+	return found
+}
+
 func (st *state) usage() Usage { return Usage{Messages: int64(len(st.live)), StorageOctets: st.octets} }
 
 // expired gives the live messages that are older than they may be.
