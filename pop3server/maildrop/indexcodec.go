@@ -82,7 +82,7 @@ func appendFormers(dst []byte, messages []Message) []byte {
 	n := uint32(0)
 	for i, m := range messages {
 		if m.former != "" {
-			dst = appendText(binary.LittleEndian.AppendUint32(dst, uint32(i)), m.former) //nolint:gosec // the journal bounds it
+			dst = appendText(binary.LittleEndian.AppendUint32(dst, uint32(i)), m.former)
 			n++
 		}
 	}
