@@ -154,6 +154,11 @@ func (st *state) restore(uids uidSet) {
 
 // find gives the live message with a unique-id.
 func (st *state) find(uid uint64) (Message, bool) {
+	if len(st.live) > 0 { // where none was removed, unique-ids have no gaps
+		if i := uid - st.live[0].uid; i < uint64(len(st.live)) && st.live[i].uid == uid {
+			return st.live[i], true
+		}
+	}
 	i, ok := slices.BinarySearchFunc(st.live, Message{uid: uid}, byUID)
 	if !ok {
 		return Message{}, false
