@@ -52,7 +52,7 @@ func parseOptions() (o options, err error) {
 	flag.IntVar(&o.messages, "messages", 10_000, "messages of the shorter list; the longer one has ten times as many")
 	flag.IntVar(&o.rounds, "rounds", 5, "how often each workload is run on each server")
 	flag.DurationVar(&o.duration, "duration", 1500*time.Millisecond, "how long a run takes that counts what is done in a time")
-	flag.IntVar(&o.sessions, "sessions", 500, "sessions that are open while memory is measured")
+	flag.IntVar(&o.sessions, "sessions", 2000, "sessions that are open while memory is measured")
 	flag.StringVar(&o.dir, "dir", "/var/tmp", "where a temporary folder is made for mail; not on a tmpfs")
 	flag.StringVar(&o.pop3d, "pop3d", "", "pop3d to run; without it one is built from this tree")
 	flag.BoolVar(&o.asJSON, "json", false, "print the results as JSON")

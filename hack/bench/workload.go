@@ -45,7 +45,7 @@ func (w workload) rows() []*row {
 }
 
 // The mailboxes. Several hold ten messages, as many users do who fetch and delete.
-const smallBoxes = 64
+const smallBoxes = 200
 
 func smallBox(i int) box {
 	return box{name: "small" + strconv.Itoa(i), messages: 10, octets: smallOctets}
