@@ -211,20 +211,48 @@ func TestTLSOfLMTP(t *testing.T) {
 	secret := certificate(t)
 	secret.Name = "mta-tls"
 	w.create(secret)
+	w.awaitReady("pop") // which tells that the server has the certificate
+	if reply := w.deliver(w.pod(), "alice@example.com", "Subject: x"); !strings.HasPrefix(reply, "530") {
+		t.Errorf("without TLS: %s", reply)
+	}
+	if got := w.startTLS(w.pod()); string(got) != string(secret.Data["tls.crt"]) {
+		t.Error("another certificate is served")
+	}
+	pod := w.pod().UID
+	w.patch(&v1alpha1.PopService{}, "pop", fields{"spec": fields{"delivery": fields{"lmtp": fields{"tls": fields{
+		"clientCASecretRef": fields{"name": "mta-ca"}}}}}})
+	w.awaitService("pop", metav1.ConditionFalse, "InvalidCertificate")
+	mta := certificate(t)
+	w.create(&corev1.Secret{ObjectMeta: metav1.ObjectMeta{Name: "mta-ca"}, Data: map[string][]byte{"ca.crt": mta.Data["tls.crt"]}})
 	w.awaitReady("pop")
-	w.await("TLS", func() string {
-		if reply := w.deliver(w.pod(), "alice@example.com", "Subject: x"); !strings.HasPrefix(reply, "530") {
-			return reply
-		}
-		if got := w.startTLS(w.pod()); string(got) != string(secret.Data["tls.crt"]) {
-			return "another certificate is served"
-		}
-		return ""
+	if w.startTLS(w.pod()) != nil || w.startTLS(w.pod(), mta) == nil {
+		t.Error("the authorities do not count, and the PopService is Ready")
+	}
+
+	other := certificate(t)
+	w.patch(&corev1.Secret{}, "mta-ca", fields{"data": fields{"ca.crt": other.Data["tls.crt"]}})
+	w.await("other authorities", func() string { return missing(w.startTLS(w.pod(), other) != nil, "they do not count") })
+	secret = certificate(t)
+	w.patch(&corev1.Secret{}, "mta-tls", fields{"data": secret.Data})
+	w.await("another certificate", func() string {
+		return missing(string(w.startTLS(w.pod(), other)) == string(secret.Data["tls.crt"]), "the first one is served")
 	})
+	w.awaitReady("pop")
+	if w.pod().UID != pod {
+		t.Error("the pod was replaced")
+	}
 }
 
-// startTLS gives the certificate that the LMTP port serves, as PEM; none if there is no TLS.
-func (w *world) startTLS(pod *corev1.Pod) []byte {
+func missing(there bool, what string) string {
+	if there {
+		return ""
+	}
+	return what
+}
+
+// startTLS gives the certificate that the LMTP port serves, as PEM; none if there is no TLS, or if the client, who may have a
+// certificate too, is not let in.
+func (w *world) startTLS(pod *corev1.Pod, client ...*corev1.Secret) []byte {
 	w.Helper()
 	conn, err := (&net.Dialer{}).DialContext(w.ctx, "tcp", pod.Status.PodIP+":2424")
 	w.must(err)
@@ -245,7 +273,17 @@ func (w *world) startTLS(pod *corev1.Pod) []byte {
 			}
 		}
 	}
-	secure := tls.Client(conn, &tls.Config{InsecureSkipVerify: true}) // certificates are compared
+	settings := &tls.Config{InsecureSkipVerify: true} // certificates are compared
+	for _, c := range client {
+		pair, err := tls.X509KeyPair(c.Data["tls.crt"], c.Data["tls.key"])
+		w.must(err)
+		settings.Certificates = append(settings.Certificates, pair)
+	}
+	secure := tls.Client(conn, settings)
 	w.must(secure.HandshakeContext(w.ctx))
+	_, _ = fmt.Fprint(secure, "LHLO test\r\n")
+	if _, err := secure.Read(make([]byte, 1)); err != nil {
+		return nil // the server's handshake has failed after ours
+	}
 	return pem.EncodeToMemory(&pem.Block{Type: "CERTIFICATE", Bytes: secure.ConnectionState().PeerCertificates[0].Raw})
 }

@@ -1,9 +1,7 @@
 package popservice
 
 import (
-	"crypto/sha256"
 	"crypto/tls"
-	"encoding/hex"
 	"errors"
 	"fmt"
 	"strings"
@@ -13,11 +11,22 @@ import (
 
 	"github.com/popservice/popservice/api/v1alpha1"
 	"github.com/popservice/popservice/controllers/popservice/resources"
+	"github.com/popservice/popservice/pop3server/control"
+)
+
+// use is what servers have a certificate for.
+type use int
+
+const (
+	useListeners use = iota // the POP3 listeners
+	useLMTP                 // the LMTP port
+	useClientCA             // its clients: they are authorities
 )
 
 // certificate is what is known of a certificate in the spec.
 type certificate struct {
 	name, secret string
+	use          use
 	// fingerprint of what the servers are to serve; empty if there is nothing.
 	fingerprint string
 	notAfter    time.Time
@@ -43,14 +52,21 @@ func checkCertificates(
 			bundle[chain], bundle[key] = source.Data[corev1.TLSCertKey], source.Data[corev1.TLSPrivateKeyKey]
 		} else {
 			checked.explain(source, err)
-			if old, ok := before[chain]; ok {
-				bundle[chain], bundle[key] = old, before[key]
-			}
+			keep(bundle, before, chain, key)
 		}
 		checked.describe(bundle[chain], bundle[key], now)
 		all = append(all, checked)
 	}
 	return all, bundle
+}
+
+// keep adds to what the servers get what they have.
+func keep(bundle, before map[string][]byte, keys ...string) {
+	for _, key := range keys {
+		if old, ok := before[key]; ok {
+			bundle[key] = old
+		}
+	}
 }
 
 // checkPair says why a chain and a key do not make a certificate that can be served.
@@ -86,8 +102,7 @@ func (c *certificate) describe(chain, key []byte, now time.Time) {
 	if err != nil {
 		return // there is none
 	}
-	sum := sha256.Sum256(pair.Certificate[0])
-	c.fingerprint, c.notAfter = hex.EncodeToString(sum[:]), pair.Leaf.NotAfter
+	c.fingerprint, c.notAfter = control.Fingerprint(pair.Certificate[0]), pair.Leaf.NotAfter
 	if c.reason != "" {
 		c.problem += fmt.Sprintf(". Until then the servers serve the one that they had, which is valid until %s", date(c.notAfter))
 		return

@@ -167,7 +167,7 @@ func (r *Reconciler) poke(ctx context.Context, s *state) {
 	var behind []fleet.Server
 	for _, server := range s.servers {
 		// One that cannot be asked may be waiting for the certificates of the control port itself.
-		if server.Status == nil && isRecent || server.Status != nil && (!s.isCurrent(server.Status) || isRecent && s.hasUntold()) {
+		if server.Status == nil && isRecent || server.Status != nil && !s.isCurrent(server.Status) {
 			behind = append(behind, server)
 		}
 	}

@@ -3,51 +3,55 @@ package popservice
 import (
 	"crypto/x509"
 	"fmt"
-	"maps"
+	"time"
 
 	corev1 "k8s.io/api/core/v1"
 
 	"github.com/popservice/popservice/api/v1alpha1"
 	"github.com/popservice/popservice/controllers/popservice/resources"
+	"github.com/popservice/popservice/pop3server/control"
 )
 
-// problem is what the user has to put right; nothing if the reason is empty.
-type problem struct{ reason, text string }
-
-// addLMTPTLS adds to what the servers get what the LMTP port makes TLS with: the new files where they are good, and where
-// they are not those that the servers have.
+// addLMTPTLS checks what the LMTP port makes TLS with and adds it to what the servers get: the new files where they are good,
+// and where they are not those that the servers have.
 func addLMTPTLS(
-	bundle map[string][]byte, spec *v1alpha1.LMTPTLS, sources map[string]*corev1.Secret, before map[string][]byte,
-) problem {
+	bundle map[string][]byte, spec *v1alpha1.LMTPTLS, sources map[string]*corev1.Secret, before map[string][]byte, now time.Time,
+) []certificate {
 	if spec == nil {
-		return problem{}
+		return nil
 	}
-	keep := func(keys ...string) {
-		for _, key := range keys {
-			if old, ok := before[key]; ok {
-				bundle[key] = old
-			}
-		}
-	}
-	pair := sources[spec.SecretRef.Name]
-	checked := certificate{name: "of delivery.lmtp.tls", secret: spec.SecretRef.Name}
-	if err := checkPair(data(pair)[corev1.TLSCertKey], data(pair)[corev1.TLSPrivateKeyKey]); pair == nil || err != nil {
-		checked.explain(pair, err)
-		keep(resources.LMTPCertificateKey, resources.LMTPPrivateKey)
+	const chain, key = resources.LMTPCertificateKey, resources.LMTPPrivateKey
+	pair := certificate{name: "delivery.lmtp.tls", secret: spec.SecretRef.Name, use: useLMTP}
+	source := sources[pair.secret]
+	if err := checkPair(data(source)[corev1.TLSCertKey], data(source)[corev1.TLSPrivateKeyKey]); source != nil && err == nil {
+		bundle[chain], bundle[key] = source.Data[corev1.TLSCertKey], source.Data[corev1.TLSPrivateKeyKey]
 	} else {
-		maps.Copy(bundle, map[string][]byte{resources.LMTPCertificateKey: pair.Data[corev1.TLSCertKey],
-			resources.LMTPPrivateKey: pair.Data[corev1.TLSPrivateKeyKey]})
+		pair.explain(source, err)
+		keep(bundle, before, chain, key)
 	}
+	pair.describe(bundle[chain], bundle[key], now)
 	if spec.ClientCASecretRef == nil {
-		return problem{checked.reason, checked.problem}
+		return []certificate{pair}
 	}
-	authorities := data(sources[spec.ClientCASecretRef.Name])[corev1.ServiceAccountRootCAKey]
-	if !x509.NewCertPool().AppendCertsFromPEM(authorities) {
-		keep(resources.LMTPClientCAKey)
-		return problem{reasonInvalidCertificate, fmt.Sprintf("Secret %q of delivery.lmtp.tls.clientCASecretRef does not exist or "+
-			"has no PEM certificate under the key ca.crt: put the authorities of the MTAs' certificates there",
-			spec.ClientCASecretRef.Name)}
+	return []certificate{pair, addClientCA(bundle, spec.ClientCASecretRef.Name, sources, before)}
+}
+
+// addClientCA does the same with the authorities of the clients.
+func addClientCA(
+	bundle map[string][]byte, secret string, sources map[string]*corev1.Secret, before map[string][]byte,
+) certificate {
+	const key = resources.LMTPClientCAKey
+	ca := certificate{name: "delivery.lmtp.tls.clientCASecretRef", secret: secret, use: useClientCA}
+	if authorities := data(sources[secret])[corev1.ServiceAccountRootCAKey]; x509.NewCertPool().AppendCertsFromPEM(authorities) {
+		bundle[key] = authorities
+	} else {
+		keep(bundle, before, key)
+		ca.reason = reasonInvalidCertificate
+		ca.problem = fmt.Sprintf("Secret %q of delivery.lmtp.tls.clientCASecretRef does not exist or has no PEM certificate under "+
+			"the key ca.crt: put the authorities of the MTAs' certificates there", secret)
 	}
-	bundle[resources.LMTPClientCAKey] = authorities
-	return problem{checked.reason, checked.problem}
+	if file, ok := bundle[key]; ok {
+		ca.fingerprint = control.Fingerprint(file)
+	}
+	return ca
 }

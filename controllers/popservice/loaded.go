@@ -24,15 +24,24 @@ func (s *state) isCurrent(status *control.Status) bool {
 	if s.configErr == nil && status.Config.Revision != s.config.Revision {
 		return false
 	}
-	return !slices.ContainsFunc(s.certificates, func(c certificate) bool {
+	return !slices.ContainsFunc(s.allCertificates(), func(c certificate) bool {
 		return c.fingerprint != "" && !serves(status, c)
 	})
 }
 
-// hasUntold tells whether the servers have a file of which they do not tell whether it is loaded.
-func (s *state) hasUntold() bool { return s.service.Spec.Delivery.LMTP.TLS != nil }
+// allCertificates are those of the listeners and those of the LMTP port.
+func (s *state) allCertificates() []certificate { return slices.Concat(s.certificates, s.lmtpTLS) }
 
+// serves tells whether a server has loaded a certificate.
 func serves(status *control.Status, c certificate) bool {
+	// A server tells of LMTP's with the configuration that names them, and whether it has that one is told by its revision.
+	// One that runs it and tells nothing is of a version that never will: there is nothing to wait for.
+	switch told := status.LMTPTLS; c.use {
+	case useLMTP:
+		return told == nil || told.Certificate.Fingerprint == c.fingerprint
+	case useClientCA:
+		return told == nil || told.ClientCA == nil || told.ClientCA.Fingerprint == c.fingerprint
+	}
 	return slices.ContainsFunc(status.Certificates, func(served control.Certificate) bool {
 		return served.Name == c.name && served.Fingerprint == c.fingerprint
 	})
@@ -60,18 +69,16 @@ func (s *state) unreachable(kind string) (finding, bool) {
 // certificatesReady tells whether every certificate is good, and served.
 func (s *state) certificatesReady() finding {
 	const kind = v1alpha1.ConditionCertificatesReady
-	if s.lmtpTLS.reason != "" {
-		return stalled(kind, s.lmtpTLS.reason, s.lmtpTLS.text)
-	}
-	if len(s.certificates) == 0 {
+	all := s.allCertificates()
+	if len(all) == 0 {
 		return good(kind, reasonNoTLS, "no listener uses TLS")
 	}
-	for _, c := range s.certificates {
+	for _, c := range all {
 		if c.reason != "" {
 			return stalled(kind, c.reason, c.problem)
 		}
 	}
-	for _, c := range s.certificates {
+	for _, c := range all {
 		if !s.isServed(c) {
 			return pending(kind, reasonNotServedYet, fmt.Sprintf("certificate %q is on its way to the servers", c.name))
 		}

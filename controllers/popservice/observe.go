@@ -36,8 +36,8 @@ type state struct {
 	// sources are the TLS Secrets that the spec refers to, by name.
 	sources                       map[string]*corev1.Secret
 	bundle, controlCA, controlTLS *corev1.Secret
-	certificates                  []certificate
-	lmtpTLS                       problem // of what the LMTP port makes TLS with
+	certificates                  []certificate // of the listeners
+	lmtpTLS                       []certificate // what the LMTP port makes TLS with
 	bundleData                    map[string][]byte
 
 	configMap       *corev1.ConfigMap
@@ -79,7 +79,7 @@ func (r *Reconciler) observe(ctx context.Context, service *v1alpha1.PopService) 
 		return nil, fmt.Errorf("observe PopService %s/%s: %w", service.Namespace, service.Name, err)
 	}
 	s.certificates, s.bundleData = checkCertificates(service.Spec.TLS, s.sources, data(s.bundle), s.now)
-	s.lmtpTLS = addLMTPTLS(s.bundleData, service.Spec.Delivery.LMTP.TLS, s.sources, data(s.bundle))
+	s.lmtpTLS = addLMTPTLS(s.bundleData, service.Spec.Delivery.LMTP.TLS, s.sources, data(s.bundle), s.now)
 	return s, nil
 }
 

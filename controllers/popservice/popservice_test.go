@@ -138,6 +138,9 @@ func TestConditions(t *testing.T) {
 		{"all is well", func(*state) {}, "", "Serving", ""},
 		{"missing Secret", func(s *state) { s.certificates[0].reason = reasonSecretNotFound }, "CertificatesReady",
 			"SecretNotFound", "Stalled"},
+		{"no authorities of MTAs", func(s *state) {
+			s.lmtpTLS = []certificate{{use: useLMTP}, {use: useClientCA, reason: reasonInvalidCertificate}}
+		}, "CertificatesReady", "InvalidCertificate", "Stalled"},
 		{"certificate on its way", func(s *state) { s.certificates[0].fingerprint = "f2" }, "CertificatesReady",
 			"NotServedYet", "Reconciling"},
 		{"claim waits", func(s *state) { s.claim.Status.Phase = corev1.ClaimPending }, "StorageReady", "ClaimPending", "Reconciling"},
@@ -299,20 +302,64 @@ func TestPatience(t *testing.T) {
 
 // A bad certificate of the LMTP port takes neither the one before it away nor the authorities of the clients.
 func TestLMTPTLSKeepsWhatThereIs(t *testing.T) {
-	good := pair(t, time.Now())
+	now := time.Now()
+	good := pair(t, now)
 	spec := &v1alpha1.LMTPTLS{SecretRef: v1alpha1.LocalSecretReference{Name: "s"},
 		ClientCASecretRef: &v1alpha1.LocalSecretReference{Name: "ca"}}
 	sources := map[string]*corev1.Secret{"s": {Data: good}, "ca": {Data: map[string][]byte{"ca.crt": good["tls.crt"]}}}
 	before := make(map[string][]byte)
-	if p := addLMTPTLS(before, spec, sources, nil); p.reason != "" || len(before) != 3 {
-		t.Fatalf("%+v, %d files", p, len(before))
+	first := addLMTPTLS(before, spec, sources, nil, now)
+	if len(first) != 2 || first[0].reason+first[1].reason != "" || len(before) != 3 {
+		t.Fatalf("%+v, %d files", first, len(before))
 	}
 	for name, reason := range map[string]string{"s": reasonSecretNotFound, "ca": reasonInvalidCertificate} {
 		left := map[string]*corev1.Secret{"s": sources["s"], "ca": sources["ca"]}
 		delete(left, name)
 		after := make(map[string][]byte)
-		if p := addLMTPTLS(after, spec, left, before); p.reason != reason || len(after) != 3 {
-			t.Errorf("without %s: %+v, %d files are left", name, p, len(after))
+		kept := addLMTPTLS(after, spec, left, before, now)
+		if kept[0].reason+kept[1].reason != reason || len(after) != 3 {
+			t.Errorf("without %s: %+v, %d files are left", name, kept, len(after))
+		}
+		if kept[0].fingerprint != first[0].fingerprint || kept[1].fingerprint != first[1].fingerprint {
+			t.Errorf("without %s: %+v are to be served, want those of before: %+v", name, kept, first)
+		}
+	}
+	if late := addLMTPTLS(before, spec, sources, nil, now.Add(time.Hour)); late[0].reason != reasonCertificateExpired {
+		t.Errorf("an hour later: %+v", late)
+	}
+}
+
+// Servers are asked for what the LMTP port makes TLS with as for the listeners' certificates; of one that is of a version which
+// does not tell, nothing is waited for.
+func TestLMTPTLSOnItsWay(t *testing.T) {
+	told := func(certificate string, ca *control.ClientCA) *control.LMTPTLS {
+		return &control.LMTPTLS{Certificate: control.Certificate{Fingerprint: certificate}, ClientCA: ca}
+	}
+	for _, test := range []struct {
+		name   string
+		told   *control.LMTPTLS
+		loaded bool
+	}{
+		{"both loaded", told("f2", &control.ClientCA{Fingerprint: "f3"}), true},
+		{"the certificate of before", told("f1", &control.ClientCA{Fingerprint: "f3"}), false},
+		{"the authorities of before", told("f2", &control.ClientCA{Fingerprint: "f1", Error: "no"}), false},
+		{"nothing could be read", told("", &control.ClientCA{}), false},
+		{"a server that does not tell", nil, true},
+	} {
+		s := world(func(s *state) {
+			s.lmtpTLS = []certificate{{name: "l", use: useLMTP, fingerprint: "f2"}, {name: "c", use: useClientCA, fingerprint: "f3"}}
+			s.servers[0].Status.LMTPTLS = test.told
+		})
+		if got := s.isCurrent(s.servers[0].Status); got != test.loaded {
+			t.Errorf("%s: current is %t", test.name, got)
+		}
+		condition, reason, also := "", "Serving", ""
+		if !test.loaded {
+			condition, reason, also = "CertificatesReady", "NotServedYet", "Reconciling"
+		}
+		checkConditions(t, summarize(s.findings()), condition, reason, also)
+		if served := s.servedCertificates(); len(served) != 1 {
+			t.Errorf("%s: the status tells of %+v, want the listeners' alone", test.name, served)
 		}
 	}
 }

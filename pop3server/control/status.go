@@ -4,7 +4,11 @@
 // address.
 package control
 
-import "time"
+import (
+	"crypto/sha256"
+	"encoding/hex"
+	"time"
+)
 
 // Path is where a server tells its Status.
 const Path = "/v1/status"
@@ -20,7 +24,8 @@ type Status struct {
 	Version      string        `json:"version"`
 	Config       Config        `json:"config"`
 	Directory    Directory     `json:"directory"`
-	Certificates []Certificate `json:"certificates,omitempty"`
+	Certificates []Certificate `json:"certificates,omitempty"` // of the POP3 listeners
+	LMTPTLS      *LMTPTLS      `json:"lmtpTLS,omitempty"`      // nil where the configuration that runs has none
 	Store        Store         `json:"store,omitzero"`
 	Sessions     int           `json:"sessions"`
 	Draining     bool          `json:"draining,omitempty"`
@@ -59,10 +64,32 @@ const (
 	MaxPurging = 1000
 )
 
+// LMTPTLS is what the LMTP port makes TLS with.
+type LMTPTLS struct {
+	Certificate Certificate `json:"certificate"`
+	// ClientCA is nil where clients need no certificate.
+	ClientCA *ClientCA `json:"clientCA,omitempty"`
+}
+
+// ClientCA is the file of the authorities that clients' certificates must chain to.
+type ClientCA struct {
+	// Fingerprint is that of the file whose authorities count now; empty when none could ever be read.
+	Fingerprint string `json:"fingerprint,omitempty"`
+	// Error says why the file could not be loaded, be it that the authorities of an older one still count.
+	Error string `json:"error,omitempty"`
+}
+
+// Fingerprint is the SHA-256 of a certificate, or of a file, in lower-case hexadecimal digits: what the operator and the server
+// know something by.
+func Fingerprint(octets []byte) string {
+	sum := sha256.Sum256(octets)
+	return hex.EncodeToString(sum[:])
+}
+
 // Certificate is a certificate that the server serves, or fails to.
 type Certificate struct {
 	Name string `json:"name"`
-	// Fingerprint is the SHA-256 of the leaf in lower-case hexadecimal digits; empty when none is served.
+	// Fingerprint is that of the leaf; empty when none is served.
 	Fingerprint string    `json:"fingerprint,omitempty"`
 	NotAfter    time.Time `json:"notAfter,omitzero"`
 	// Error says why the files could not be loaded, be it that an older certificate is still served.

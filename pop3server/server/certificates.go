@@ -2,9 +2,7 @@ package server
 
 import (
 	"cmp"
-	"crypto/sha256"
 	"crypto/tls"
-	"encoding/hex"
 	"fmt"
 	"log/slog"
 	"reflect"
@@ -165,11 +163,10 @@ func (c certificate) chain() [][]byte {
 	return c.pair.Certificate
 }
 
-// fingerprint is the SHA-256 of the leaf, empty where none is served.
+// fingerprint is that of the leaf, empty where none is served.
 func (c certificate) fingerprint() string {
 	if c.pair == nil {
 		return ""
 	}
-	sum := sha256.Sum256(c.pair.Leaf.Raw)
-	return hex.EncodeToString(sum[:])
+	return control.Fingerprint(c.pair.Leaf.Raw)
 }

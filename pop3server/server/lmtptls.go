@@ -12,9 +12,10 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/popservice/popservice/pop3server/config"
+	"github.com/popservice/popservice/pop3server/control"
 )
 
-// lmtpCertificate names the LMTP port's certificate in the log.
+// lmtpCertificate names the LMTP port's certificate in the log and on the control port.
 const lmtpCertificate = "lmtp"
 
 // lmtpTLS is what the LMTP port makes TLS with: its certificate, and the authorities of its clients. A file that cannot be used
@@ -30,16 +31,23 @@ type lmtpTLS struct {
 
 // lmtpTLSVersion is one version of it. It never changes.
 type lmtpTLSVersion struct {
-	settings config.TLS // the certificate
-	caFile   string
-	clients  *x509.CertPool
-	refused  error       // why the authorities cannot be read now
-	tls      *tls.Config // nil while there is none
+	settings    config.TLS      // the certificate's
+	certificate *certificateSet // of one, or of none
+	caFile      string
+	clients     *authorities // nil while there are none
+	refused     error        // why the authorities cannot be read now
+	tls         *tls.Config  // nil while there is none
+}
+
+// authorities are those that clients' certificates must chain to.
+type authorities struct {
+	pool        *x509.CertPool
+	fingerprint string // of their file
 }
 
 func newLMTPTLS(c *config.Config, log *slog.Logger) *lmtpTLS {
 	l := &lmtpTLS{log: log, certificates: newCertificates(config.TLS{}, log)}
-	l.served.Store(&lmtpTLSVersion{})
+	l.served.Store(&lmtpTLSVersion{certificate: &certificateSet{}})
 	l.use(c)
 	return l
 }
@@ -73,13 +81,14 @@ func (l *lmtpTLS) reload() {
 func (l *lmtpTLS) load(next *lmtpTLSVersion) {
 	before := l.served.Load()
 	l.certificates.use(next.settings)
+	next.certificate = l.certificates.served.Load()
 	if next.caFile != "" {
 		if next.clients, next.refused = loadAuthorities(next.caFile); next.refused != nil {
 			next.clients = before.clients
 		}
 		l.tell(before, next)
 	}
-	next.tls = next.newTLS(l.certificates.tlsConfig())
+	next.tls = next.newTLS(next.certificate.tls)
 	l.served.Store(next)
 }
 
@@ -88,7 +97,7 @@ func (l *lmtpTLS) tell(before, next *lmtpTLSVersion) {
 	switch {
 	case next.refused != nil && textOf(next.refused) != textOf(before.refused):
 		l.log.Error("client authorities of the LMTP port refused", "kept", next.clients != nil, "error", next.refused)
-	case next.refused == nil && !next.clients.Equal(before.clients):
+	case next.refused == nil && (before.clients == nil || next.clients.fingerprint != before.clients.fingerprint):
 		l.log.Info("client authorities of the LMTP port loaded", "file", next.caFile)
 	}
 }
@@ -102,12 +111,12 @@ func (v *lmtpTLSVersion) newTLS(base *tls.Config) *tls.Config {
 	made := base.Clone()
 	made.SessionTicketsDisabled = true
 	if v.caFile != "" {
-		made.ClientAuth, made.ClientCAs = tls.RequireAndVerifyClientCert, v.clients
+		made.ClientAuth, made.ClientCAs = tls.RequireAndVerifyClientCert, v.clients.pool
 	}
 	return made
 }
 
-func loadAuthorities(file string) (*x509.CertPool, error) {
+func loadAuthorities(file string) (*authorities, error) {
 	text, err := os.ReadFile(file)
 	if err != nil {
 		return nil, fmt.Errorf("lmtp.tls.clientCAFile: %w", err)
@@ -116,7 +125,24 @@ func loadAuthorities(file string) (*x509.CertPool, error) {
 	if !pool.AppendCertsFromPEM(text) {
 		return nil, fmt.Errorf("lmtp.tls.clientCAFile: %s has no certificate in PEM form", file)
 	}
-	return pool, nil
+	return &authorities{pool, control.Fingerprint(text)}, nil
+}
+
+// status tells what is used, and of which files; nil where the configuration names none.
+func (l *lmtpTLS) status() *control.LMTPTLS {
+	served := l.served.Load()
+	certificates := served.certificate.status()
+	if len(certificates) == 0 {
+		return nil
+	}
+	told := &control.LMTPTLS{Certificate: certificates[0]}
+	if served.caFile != "" {
+		told.ClientCA = &control.ClientCA{Error: textOf(served.refused)}
+		if served.clients != nil {
+			told.ClientCA.Fingerprint = served.clients.fingerprint
+		}
+	}
+	return told
 }
 
 // paths gives the files that are read.
@@ -143,12 +169,13 @@ func (l *lmtpTLS) Describe(descs chan<- *prometheus.Desc) {
 
 // Collect implements prometheus.Collector.
 func (l *lmtpTLS) Collect(metrics chan<- prometheus.Metric) {
-	authorities := l.served.Load().refused == nil
-	for _, told := range l.certificates.served.Load().status() {
-		current := oneIf(authorities && told.Error == "")
-		metrics <- prometheus.MustNewConstMetric(lmtpTLSCurrent, prometheus.GaugeValue, current)
-		if told.Fingerprint != "" {
-			metrics <- prometheus.MustNewConstMetric(lmtpTLSExpiry, prometheus.GaugeValue, unix(told.NotAfter))
-		}
+	told := l.status()
+	if told == nil {
+		return
+	}
+	current := oneIf(told.Certificate.Error == "" && (told.ClientCA == nil || told.ClientCA.Error == ""))
+	metrics <- prometheus.MustNewConstMetric(lmtpTLSCurrent, prometheus.GaugeValue, current)
+	if told.Certificate.Fingerprint != "" {
+		metrics <- prometheus.MustNewConstMetric(lmtpTLSExpiry, prometheus.GaugeValue, unix(told.Certificate.NotAfter))
 	}
 }

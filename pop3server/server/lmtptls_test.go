@@ -7,6 +7,7 @@ import (
 	"net"
 	"os"
 	"path/filepath"
+	"reflect"
 	"strings"
 	"testing"
 	"time"
@@ -15,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/popservice/popservice/pop3server/config"
+	"github.com/popservice/popservice/pop3server/control"
 	"github.com/popservice/popservice/pop3server/tlstest"
 )
 
@@ -176,6 +178,48 @@ func TestLMTPTLSIsTold(t *testing.T) {
 	}
 }
 
+// The control port tells what is used, and why a newer file is not.
+func TestLMTPTLSStatus(t *testing.T) {
+	f := newLMTPFolder(t)
+	l := newLMTPTLS(&config.Config{LMTP: &config.LMTP{}}, slog.New(slog.DiscardHandler))
+	if told := l.status(); told != nil {
+		t.Errorf("without the setting %+v", told)
+	}
+	ca := f.files.ClientCAFile
+	f.files.ClientCAFile = filepath.Join(f.path, "missing")
+	l.use(f.config())
+	if told := l.status(); told.Certificate.Error != "" || told.ClientCA.Fingerprint != "" ||
+		!strings.Contains(told.ClientCA.Error, "missing") {
+		t.Errorf("without the file of the authorities %+v", told)
+	}
+	f.files.ClientCAFile = ca
+	l.use(f.config())
+	pair := f.ca.Issue(t, "mx2")
+	pair.Write(t, f.files.CertFile, f.files.KeyFile)
+	l.reload()
+	good := l.status()
+	if good.Certificate.Name != "lmtp" || good.Certificate.Fingerprint != pair.Fingerprint || good.Certificate.Error != "" ||
+		good.Certificate.NotAfter.IsZero() || *good.ClientCA != (control.ClientCA{Fingerprint: control.Fingerprint(f.clients.PEM)}) {
+		t.Errorf("told %+v", good)
+	}
+	f.trust("nonsense")
+	must(t, os.Remove(f.files.KeyFile))
+	l.reload()
+	told := l.status()
+	if told.Certificate.Error == "" || told.ClientCA.Error == "" {
+		t.Errorf("no error of bad files is told: %+v", told)
+	}
+	told.Certificate.Error, told.ClientCA.Error = "", ""
+	if !reflect.DeepEqual(told, good) {
+		t.Errorf("with bad files %+v, want what is used: %+v", told, good)
+	}
+	f.files.ClientCAFile = ""
+	l.use(f.config())
+	if told := l.status(); told.ClientCA != nil {
+		t.Errorf("without authorities %+v", told)
+	}
+}
+
 // The settings of the file reach the port, those that change included.
 func TestLMTPSettings(t *testing.T) {
 	f := newLMTPFolder(t)
@@ -198,8 +242,9 @@ func TestLMTPSettings(t *testing.T) {
 	}
 	got = s.configuration.lmtp()
 	paths := s.lmtpTLS.paths()
-	if got.TLS != config.LMTPTLSRequired || s.lmtp.TLSConfig() == nil || len(paths) != 3 {
-		t.Errorf("settings %+v, paths %q", got, paths)
+	told := s.status().LMTPTLS
+	if got.TLS != config.LMTPTLSRequired || s.lmtp.TLSConfig() == nil || len(paths) != 3 || told == nil {
+		t.Errorf("settings %+v, paths %q, told %+v", got, paths, told)
 	}
 }
 

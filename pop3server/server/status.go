@@ -17,6 +17,7 @@ func (s *server) status() control.Status {
 		Config:       s.configuration.status(),
 		Directory:    s.mailboxes.status(),
 		Certificates: s.certificates.served.Load().status(),
+		LMTPTLS:      s.lmtpTLS.status(),
 		Store:        s.storeStatus(),
 		Sessions:     s.pop3.Sessions(),
 		Draining:     s.draining.Load(),

@@ -73,8 +73,9 @@ func deployment(t *testing.T, in Input) appsv1.Deployment {
 	return object[appsv1.Deployment](t, d)
 }
 
-func TestPodsAreRestricted(t *testing.T) {
-	pod := deployment(t, input()).Spec.Template
+// checkRestricted wants a pod to meet the Pod Security Standard "restricted".
+func checkRestricted(t *testing.T, pod *corev1.PodTemplateSpec) {
+	t.Helper()
 	evaluator, err := policy.NewEvaluator(policy.DefaultChecks(), nil)
 	if err != nil {
 		t.Fatal(err)
@@ -85,6 +86,11 @@ func TestPodsAreRestricted(t *testing.T) {
 			t.Errorf("%s: %s", result.ForbiddenReason, result.ForbiddenDetail)
 		}
 	}
+}
+
+func TestPodsAreRestricted(t *testing.T) {
+	pod := deployment(t, input()).Spec.Template
+	checkRestricted(t, &pod)
 	server := pod.Spec.Containers[0]
 	switch {
 	case *pod.Spec.AutomountServiceAccountToken:
