@@ -55,7 +55,7 @@ func (s *session) transfer(
 	}
 	defer func() { _ = body.Close() }()
 	s.ok("")
-	dots := &dotWriter{wire: s.wire}
+	dots := &dotWriter{wire: s.wire, none: m.Dotless()}
 	if err := send(m, body, dots); err != nil {
 		return s.brokenBody(m, err)
 	}
