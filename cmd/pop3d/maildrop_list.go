@@ -101,7 +101,7 @@ func (t *tool) listMessages(ctx context.Context, name string, removed bool) erro
 	}
 	rows := []messageRow{}
 	for _, e := range c.Messages {
-		if e.Removed.IsZero() || removed {
+		if e.Removed.IsZero() || removed && !e.Gone {
 			rows = append(rows, messageRowOf(e))
 		}
 	}

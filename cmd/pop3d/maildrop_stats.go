@@ -70,6 +70,9 @@ func (t *tool) statsOf(c maildrop.Contents) (statsRow, error) {
 			r.Octets += e.Octets
 			continue
 		}
+		if e.Gone {
+			continue
+		}
 		r.RemovedMessages++
 		r.RemovedStorageOctets += e.StorageOctets
 	}

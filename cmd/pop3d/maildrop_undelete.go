@@ -44,7 +44,7 @@ func (c chosen) has(e maildrop.Entry) bool {
 	if c.numbers != nil {
 		return c.numbers[e.Number()]
 	}
-	return !e.Removed.Before(c.since)
+	return !e.Gone && !e.Removed.Before(c.since)
 }
 
 func choice(numbers []string, since string, all bool) (c chosen, err error) {

@@ -39,7 +39,7 @@ func (b *box) path(name string) string { return filepath.Join(b.folder, name) }
 
 // refresh brings the state up to what the journal says now. Nothing is read where nothing was written since.
 func (b *box) refresh() error {
-	info, err := os.Stat(b.path("journal"))
+	there, err := stampAt(b.path("journal"))
 	if errors.Is(err, fs.ErrNotExist) {
 		b.forget()
 		return nil
@@ -47,7 +47,7 @@ func (b *box) refresh() error {
 	if err != nil {
 		return err
 	}
-	if b.st != nil && info.Size() == b.st.end && b.synced == b.st.end && b.journal.isAt(info) {
+	if b.st != nil && there.size == b.st.end && b.synced == b.st.end && there == b.journal.noted {
 		return nil
 	}
 	return locked(b.folder, syscall.LOCK_SH, func(func() error) error {
@@ -71,9 +71,19 @@ func (b *box) settleDisk() error {
 	return nil
 }
 
-// read reads what is new in the journal. Whoever calls it has the lock.
+// read reads what is new in the journal. Whoever calls it has the lock, and knows then which file is the journal, and where
+// it ends.
 func (b *box) read() error {
-	info, err := os.Stat(b.path("journal"))
+	err := b.readOnce()
+	if errors.Is(err, syscall.ESTALE) { // the file that was open is gone from a network file system
+		b.forget()
+		err = b.readOnce()
+	}
+	return err
+}
+
+func (b *box) readOnce() error {
+	latest, name, err := look(b.folder)
 	if errors.Is(err, fs.ErrNotExist) {
 		b.forget()
 		return nil
@@ -81,13 +91,17 @@ func (b *box) read() error {
 	if err != nil {
 		return err
 	}
-	if b.st != nil && b.journal.isAt(info) && info.Size() >= b.st.end {
-		known := len(b.st.damage)
-		err := b.journal.catchUp(b.st)
-		b.tellDamage(known)
+	if b.st == nil || latest.size < b.st.end || !b.journal.is(latest, name) {
+		return b.load()
+	}
+	if err := b.store.hooks.reading(); err != nil {
 		return err
 	}
-	return b.load()
+	known := len(b.st.damage)
+	b.journal.noted = latest // which is what catchUp reads, as nobody else writes now
+	err = b.journal.catchUp(b.st)
+	b.tellDamage(known)
+	return err
 }
 
 // load reads the journal from the index on, or anew.
@@ -146,11 +160,20 @@ type batch struct {
 	// records are where they begin, of which messages are messages.
 	records  []int
 	messages int
+	placed   []placing
 	then     []func() // done when it is written, and before anybody else can write
+	divided  bool     // a removal, or what takes one back, is in several records, of which a crash could leave some
 	err      error    // a record is larger than a reader would believe
 }
 
 func (w *batch) add(r record, body ...[]byte) {
+	if parts := inParts(r); parts != nil {
+		w.divided = true
+		for _, part := range parts {
+			w.add(part)
+		}
+		return
+	}
 	start := len(w.data)
 	w.records = append(w.records, start)
 	if r.kind() == kindMessage {
@@ -159,6 +182,33 @@ func (w *batch) add(r record, body ...[]byte) {
 	w.data = appendRecord(w.data, w.st.salt, w.st.end, r, body...)
 	if _, err := parsePrefix(w.data[start:]); err != nil {
 		w.err = errTooLarge
+	}
+}
+
+// inParts gives the records that say together what one would have too many spans for; nil where one has not.
+func inParts(r record) (parts []record) {
+	switch r := r.(type) {
+	case *removeRecord:
+		if len(r.uids) > maxSpans {
+			for spans := range slices.Chunk(r.uids, maxSpans) {
+				parts = append(parts, &removeRecord{r.reason, r.at, spans})
+			}
+		}
+	case *restoreRecord:
+		if len(r.uids) > maxSpans {
+			for spans := range slices.Chunk(r.uids, maxSpans) {
+				parts = append(parts, &restoreRecord{spans})
+			}
+		}
+	}
+	return parts
+}
+
+// addMessage adds a message that has a unique-id. A large body is in its place already.
+func (w *batch) addMessage(m *incoming, r *messageRecord) {
+	w.add(r, m.trace, m.memory)
+	if r.flags&flagFile != 0 {
+		w.placed = append(w.placed, placing{m.spool, r.file})
 	}
 }
 
@@ -188,10 +238,13 @@ func (b *box) writeLocked(box Mailbox, durable bool, f func(*state, *batch) erro
 		if err := errors.Join(f(b.st, w), w.err); err != nil || len(w.data) == 0 {
 			return err
 		}
+		if err := w.putBack(b.path("b")); err != nil {
+			return err
+		}
 		if err := sure(); err != nil {
 			return err
 		}
-		if err := b.append(w, durable); err != nil {
+		if err := b.commit(w, durable, sure); err != nil {
 			return err
 		}
 		for _, then := range w.then {
@@ -199,6 +252,14 @@ func (b *box) writeLocked(box Mailbox, durable bool, f func(*state, *batch) erro
 		}
 		return nil
 	})
+}
+
+// commit writes a batch behind the end of the journal, or, where a crash could tear it apart, as a part of a new journal.
+func (b *box) commit(w *batch, durable bool, sure func() error) error {
+	if w.divided {
+		return b.compactWith(w, sure)
+	}
+	return b.append(w, durable)
 }
 
 // makeFolder makes the maildrop's folder. Where there is a journal, the folder has been made and synced before.
@@ -254,6 +315,11 @@ func (b *box) truncate() error {
 	return errors.Join(b.journal.file.Truncate(b.st.end), b.journal.datasync())
 }
 
+// bring brings a batch into the state, as if it had been read.
+func (w *batch) bring() error {
+	return w.st.catchUp(&tail{w.data, w.st.end}, w.st.end+int64(len(w.data)))
+}
+
 // append writes a batch behind the end. Where that fails, it takes it back: whoever asked for it is told that it is not there.
 func (b *box) append(w *batch, durable bool) error {
 	if err := b.put(w, durable); err != nil {
@@ -263,8 +329,9 @@ func (b *box) append(w *batch, durable bool) error {
 		}
 		return classify(err)
 	}
+	b.journal.note()
 	level := durable || b.synced == w.st.end // read marks, which alone are not synced, are no loss
-	if err := w.st.catchUp(&tail{w.data, w.st.end}, w.st.end+int64(len(w.data))); err != nil {
+	if err := w.bring(); err != nil {
 		return err
 	}
 	if level {

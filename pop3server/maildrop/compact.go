@@ -99,14 +99,33 @@ func (b *box) compact(must bool, sure func() error) error {
 	if err := errors.Join(b.cut(), b.settleDisk()); err != nil {
 		return err
 	}
+	return b.renew(sure)
+}
+
+// renew gives the journal's place to a new one, which says what the state does.
+func (b *box) renew(sure func() error) error {
 	if err := b.finishTakingOver(); err != nil {
 		return err
 	}
-	c := &compaction{box: b, st: b.st, kept: b.st.kept(policy, now), damaged: len(b.st.damage) > 0}
+	kept := b.st.kept(b.store.options.Policy(), time.Now())
+	c := &compaction{box: b, st: b.st, kept: kept, damaged: len(b.st.damage) > 0}
 	if err := c.run(sure); err != nil {
 		return err
 	}
 	return b.load()
+}
+
+// compactWith writes the journal anew as it is after a batch without messages. That is all or nothing, however large the batch
+// is; but it needs as much room as is left in the maildrop.
+func (b *box) compactWith(w *batch, sure func() error) error {
+	err := w.bring()
+	if err == nil {
+		err = b.renew(sure)
+	}
+	if err != nil {
+		b.forget() // the state says what the journal does not
+	}
+	return err
 }
 
 // compaction is a journal that is being written anew.
@@ -335,16 +354,33 @@ func (b *box) punch() error {
 	})
 }
 
-// punchOne leaves the record's head, which a reader needs.
+// punchedFrom is where in a record the room that is given back begins: behind the head, which a reader needs.
+const punchedFrom = 512 + maxFormer
+
 func (b *box) punchOne(m Message) error {
-	const headOctets = 512 + maxFormer
-	if m.length <= headOctets {
+	if m.length <= punchedFrom {
 		return nil
 	}
 	mode := uint32(unix.FALLOC_FL_PUNCH_HOLE | unix.FALLOC_FL_KEEP_SIZE)
-	err := unix.Fallocate(int(b.journal.file.Fd()), mode, m.offset+headOctets, int64(m.length)-headOctets)
+	err := unix.Fallocate(int(b.journal.file.Fd()), mode, m.offset+punchedFrom, int64(m.length)-punchedFrom)
 	if errors.Is(err, syscall.EOPNOTSUPP) {
 		return nil
 	}
 	return err
+}
+
+// isPunched tells whether the room of a removed message was given back. Only a text ends in zeros where that was done: others
+// end in CRLF.
+func (b *box) isPunched(m Message) bool {
+	for name := range b.namesOf([]removed{{Message: m}}) {
+		if _, err := os.Lstat(bodyPath(b.path("b"), name)); errors.Is(err, fs.ErrNotExist) {
+			return true
+		}
+	}
+	if m.length <= punchedFrom {
+		return false
+	}
+	var end [recordAlign]byte
+	_, err := b.journal.file.ReadAt(end[:], m.offset+int64(m.length)-recordAlign)
+	return err == nil && end == [recordAlign]byte{}
 }

@@ -136,7 +136,7 @@ func (b *box) add(st *state, w *batch, box Mailbox, m *incoming, r *messageRecor
 	}
 	r.uid = st.nextUID
 	before := len(w.data)
-	w.add(r, m.trace, m.memory)
+	w.addMessage(m, r)
 	storage := int64(len(w.data)-before) + r.octets - int64(r.inline)
 	if err := admit(st.octets, storage, box.ProhibitReceive); err != nil {
 		return err

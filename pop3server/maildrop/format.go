@@ -60,8 +60,8 @@ const (
 	prefixOctets  = 24
 	// maxHeadOctets bounds what a reader believes of a length: 128 Ki spans, which 256 Ki messages in the worst order have.
 	maxHeadOctets = 2 << 20
-	// maxSpans is how many a record has at most.
-	maxSpans = 64 << 10
+	// maxSpans is how many a record has at most, beside its other fields.
+	maxSpans = (maxHeadOctets - 64) / 16
 	// inlineOctets is the largest body that stands in the journal itself.
 	inlineOctets = 128 << 10
 	// maxInlineOctets bounds what a reader believes: trace fields come on top.

@@ -173,7 +173,7 @@ func (im *Import) addAll(st *state, w *batch, records []*messageRecord) {
 	for i, r := range records {
 		r.uid = next
 		next++
-		w.add(r, im.pending[i].memory)
+		w.addMessage(im.pending[i], r)
 	}
 }
 

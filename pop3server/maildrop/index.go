@@ -10,6 +10,11 @@ const indexEvery = 256 << 10
 
 // readIndex gives what an index says of a journal; nil where it is of no use.
 func readIndex(path string, j *journal) *state {
+	index, err := os.Stat(path)
+	size, err2 := j.size()
+	if err != nil || err2 != nil || index.Size() > 2*size+indexEvery { // a row is smaller than a record
+		return nil
+	}
 	data, err := os.ReadFile(path)
 	if err != nil {
 		return nil

@@ -52,6 +52,8 @@ type Entry struct {
 	// Removed is when it was removed, and why: "quit", "retention" or "administration"; zero and empty if it is not.
 	Removed time.Time
 	Reason  string
+	// Gone says that it was removed and its room was given back: it cannot be restored.
+	Gone bool
 }
 
 var reasonNames = map[uint8]string{reasonQuit: "quit", reasonRetention: "retention", reasonAdministration: "administration"}
@@ -66,7 +68,8 @@ func (s *JournalStore) Inspect(ctx context.Context, id string) (Contents, error)
 			c.Messages = append(c.Messages, Entry{Message: m, Seen: b.st.seen.contains(m.uid)})
 		}
 		for _, r := range b.st.removed {
-			c.Messages = append(c.Messages, Entry{r.Message, b.st.seen.contains(r.uid), time.Unix(r.at, 0).UTC(), reasonNames[r.reason]})
+			c.Messages = append(c.Messages, Entry{r.Message, b.st.seen.contains(r.uid), time.Unix(r.at, 0).UTC(),
+				reasonNames[r.reason], b.isPunched(r.Message)})
 		}
 		return nil
 	})
@@ -143,7 +146,8 @@ func messagesOf(all []removed) []Message {
 
 // Change is what a maildrop is to become by the hand of an administrator.
 type Change struct {
-	// Restore and Remove name messages by their numbers (see Message.Number).
+	// Restore and Remove name messages by their numbers (see Message.Number). What is not to be removed once more is restored
+	// only if its text can be read.
 	Restore, Remove []uint64
 	// NextUID raises the next unique-id, where it is higher. ForImport says that the numbers in between are for messages that
 	// are about to be imported; otherwise none may have them.
@@ -158,23 +162,43 @@ func (s *JournalStore) Change(ctx context.Context, id string, c Change) error {
 	if c.NextUID > maxNextUID {
 		return fmt.Errorf("next unique-id %d: a number this high would leave too few for later messages", c.NextUID)
 	}
+	coming := c.comingBack()
+	if err := s.checkRestorable(ctx, id, coming); err != nil {
+		return err
+	}
 	return s.with(ctx, id, func(b *box) error {
 		box := Mailbox{ID: id, Owner: c.Owner, Adopt: true, anyone: c.Owner == ""}
 		return b.writeLocked(box, true, func(st *state, w *batch) error {
-			if len(c.Restore) > 0 {
-				w.add(&restoreRecord{setOf(sorted(c.Restore))})
+			if err := b.checkStill(coming); err != nil {
+				return err
 			}
-			if len(c.Remove) > 0 {
-				w.add(&removeRecord{reasonAdministration, time.Now().Unix(), setOf(sorted(c.Remove))})
-			}
-			if c.NextUID > st.nextUID && c.ForImport {
-				w.add(&reserveRecord{uidSet{{st.nextUID, c.NextUID - st.nextUID}}})
-			}
-			if c.NextUID > st.nextUID {
-				w.add(&nextUIDRecord{c.NextUID})
-			}
+			c.addTo(st, w)
 			return nil
 		})
+	})
+}
+
+func (c Change) addTo(st *state, w *batch) {
+	if len(c.Restore) > 0 {
+		w.add(&restoreRecord{setOf(sorted(c.Restore))})
+	}
+	if len(c.Remove) > 0 {
+		w.add(&removeRecord{reasonAdministration, time.Now().Unix(), setOf(sorted(c.Remove))})
+	}
+	if c.NextUID > st.nextUID && c.ForImport {
+		w.add(&reserveRecord{uidSet{{st.nextUID, c.NextUID - st.nextUID}}})
+	}
+	if c.NextUID > st.nextUID {
+		w.add(&nextUIDRecord{c.NextUID})
+	}
+}
+
+// comingBack gives the numbers of messages that are in the maildrop after the change, and may not have been before.
+func (c Change) comingBack() []uint64 {
+	again := sorted(c.Remove)
+	return slices.DeleteFunc(sorted(c.Restore), func(uid uint64) bool {
+		_, found := slices.BinarySearch(again, uid)
+		return found
 	})
 }
 

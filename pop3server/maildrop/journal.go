@@ -22,11 +22,16 @@ var errLease = errors.New("the lock was held for too long to be sure of it: try 
 
 // journal is an open journal file. Sessions go on reading it when a newer generation has taken its place.
 type journal struct {
-	file  *os.File
-	info  os.FileInfo // which file it is
+	file *os.File
+	// noted is what the file's metadata said when it was last read or written; the box's mutex guards it.
+	noted stamp
+	name  [nameOctets]byte
 	salt  [16]byte
 	users atomic.Int32
 }
+
+// nameOctets is how much of a journal's beginning no other journal has: its first record up to the salt.
+const nameOctets = prefixOctets + 4 + 8 + 16
 
 // openJournal opens a maildrop's journal, for its first user.
 func openJournal(path string) (*journal, error) {
@@ -34,14 +39,38 @@ func openJournal(path string) (*journal, error) {
 	if err != nil {
 		return nil, err
 	}
-	info, err := file.Stat()
-	if err != nil {
+	j := &journal{file: file}
+	if j.noted, err = stampOf(int(file.Fd())); err == nil {
+		_, err = file.ReadAt(j.name[:], 0)
+	}
+	if err != nil && !errors.Is(err, io.EOF) { // one that is shorter is no journal, which load tells
 		_ = file.Close()
 		return nil, err
 	}
-	j := &journal{file: file, info: info}
 	j.users.Store(1)
 	return j, nil
+}
+
+// look tells what file a maildrop's journal is now, and how it begins. A network file system remembers names and sizes for a
+// while; it asks its server for the names in a folder, and for the size of a file, when that is opened. So only what was opened
+// under the lock is certain to be what the last writer has left.
+func look(folder string) (is stamp, name [nameOctets]byte, err error) {
+	if err := askFor(folder); err != nil {
+		return is, name, err
+	}
+	path := filepath.Join(folder, "journal")
+	fd, err := openRaw(path, unix.O_RDONLY)
+	if err != nil {
+		return is, name, err
+	}
+	defer func() { _ = unix.Close(fd) }()
+	if is, err = stampOf(fd); err == nil {
+		_, err = unix.Pread(fd, name[:], 0)
+	}
+	if err != nil {
+		err = &os.PathError{Op: "read", Path: path, Err: err}
+	}
+	return is, name, err
 }
 
 func (j *journal) acquire() *journal {
@@ -64,8 +93,18 @@ func (j *journal) size() (int64, error) {
 	return info.Size(), nil
 }
 
-// isAt tells whether this is the file at a path.
-func (j *journal) isAt(info os.FileInfo) bool { return os.SameFile(j.info, info) }
+// is tells for certain whether the journal that is looked at is this one: another generation has another salt.
+func (j *journal) is(latest stamp, name [nameOctets]byte) bool {
+	now, err := stampOf(int(j.file.Fd()))
+	return err == nil && now == latest && name == j.name
+}
+
+// note takes down what the file's metadata say after it was read or written. Where they cannot be had, it is read again.
+func (j *journal) note() {
+	if now, err := stampOf(int(j.file.Fd())); err == nil {
+		j.noted = now
+	}
+}
 
 // isReplaced tells whether the file has no name any more.
 func (j *journal) isReplaced() bool {
@@ -79,12 +118,7 @@ func (j *journal) isReplaced() bool {
 
 // datasync makes what was written survive a power loss.
 func (j *journal) datasync() error {
-	for {
-		err := unix.Fdatasync(int(j.file.Fd()))
-		if !errors.Is(err, syscall.EINTR) {
-			return err
-		}
-	}
+	return retried(func() error { return unix.Fdatasync(int(j.file.Fd())) })
 }
 
 // load reads a journal from its beginning, or from where an index ends.

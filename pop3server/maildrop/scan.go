@@ -120,7 +120,7 @@ func (s *scanner) read(at int64, n int) ([]byte, error) {
 	}
 	size := int(min(max(int64(n), scanWindow), s.size-at))
 	if cap(s.window) < size {
-		s.window = make([]byte, size)
+		s.window = make([]byte, size, max(size, 2*cap(s.window))) // few times, whatever lengths what is no record has
 	}
 	s.window, s.windowAt = s.window[:size], at
 	got, err := s.r.ReadAt(s.window, at)

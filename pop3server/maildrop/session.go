@@ -41,21 +41,28 @@ func (s *session) Body(_ context.Context, m Message) (io.ReadCloser, error) {
 	if err != nil {
 		return nil, err
 	}
+	now.journal.release()
 	s.current = true
 	body, err := s.body(m)
-	if errors.Is(err, syscall.ESTALE) { // the file of this generation is gone from a network file system
-		body, err = s.box.body(now.journal, now.Message)
-	}
-	now.journal.release()
 	if err == nil {
 		return body, nil
+	}
+	stale := errors.Is(err, syscall.ESTALE)
+	if stale { // the file of this generation is gone from a network file system
+		s.box.lookAnew()
 	}
 	now, gone := s.box.now(m.uid, false)
 	if gone != nil { // it was removed meanwhile, and its room given back
 		return nil, gone
 	}
-	now.journal.release()
-	return nil, err
+	defer now.journal.release()
+	if stale {
+		body, err = s.box.body(now.journal, now.Message)
+	}
+	if err != nil {
+		return nil, err
+	}
+	return body, nil
 }
 
 // body opens a message of the snapshot.
@@ -74,6 +81,13 @@ func (s *session) body(m Message) (*bodyFile, error) {
 func (s *session) Rest() {
 	s.current = false
 	s.ahead.rest()
+}
+
+// lookAnew gives up what is known of the maildrop.
+func (b *box) lookAnew() {
+	b.mu.Lock()
+	defer b.mu.Unlock()
+	b.forget()
 }
 
 // current is a message where it stands now.

@@ -8,6 +8,7 @@ import (
 	"errors"
 	"hash/crc32"
 	"io"
+	"io/fs"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -122,6 +123,39 @@ func (sp *spool) place(folder string) (name [16]byte, err error) {
 		return name, err
 	}
 	return name, syncFolder(folder)
+}
+
+// placing is a body that has its place among a maildrop's files, and no record yet.
+type placing struct {
+	spool *spool
+	name  [16]byte
+}
+
+// putBack gives bodies their places once more, should they have lost them: a message may wait for the lock for long, or its
+// time be wrong by the clock of the server that compacts meanwhile, which takes the file for left over. Nobody does that while
+// the lock is held, so that what is there now stays.
+func (w *batch) putBack(folder string) error {
+	if len(w.placed) == 0 {
+		return nil
+	}
+	if err := askFor(folder); err != nil {
+		return err
+	}
+	lost := false
+	for _, p := range w.placed {
+		_, err := os.Lstat(bodyPath(folder, p.name))
+		if errors.Is(err, fs.ErrNotExist) {
+			lost = true
+			err = os.Link(p.spool.file.Name(), bodyPath(folder, p.name))
+		}
+		if err != nil {
+			return err
+		}
+	}
+	if !lost {
+		return nil
+	}
+	return syncFolder(folder)
 }
 
 func bodyPath(folder string, name [16]byte) string {

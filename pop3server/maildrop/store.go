@@ -61,13 +61,15 @@ type hooks struct {
 	reached func(step string)
 	// failing is called before an operation, which fails with its error.
 	failing func(operation string) error
+	// reading is called before a journal that is open is read on, which fails with its error.
+	reading func() error
 }
 
 // New opens the store in a folder, which it makes if need be, and removes what killed servers have left there.
 func New(root string, options Options) (*JournalStore, error) {
 	s := &JournalStore{options: options, log: options.Log, root: root, tmp: filepath.Join(root, "tmp"),
 		boxes: make(map[string]*box), idle: list.New(), compactors: make(chan struct{}, maxCompactors),
-		hooks: hooks{reached: func(string) {}, failing: func(string) error { return nil }}}
+		hooks: hooks{reached: func(string) {}, failing: func(string) error { return nil }, reading: func() error { return nil }}}
 	if s.options.Memory == 0 {
 		s.options.Memory = defaultMemory
 	}

@@ -110,7 +110,7 @@ func addNew(st *state, w *batch, files []found, messages []*incoming, records []
 		}
 		r.uid = next
 		next++
-		w.add(r, messages[i].memory)
+		w.addMessage(messages[i], r)
 	}
 }
 
