@@ -107,20 +107,28 @@ func decodeIndex(data []byte) (*state, error) {
 	}
 	body, sum := data[:len(data)-4], binary.LittleEndian.Uint32(data[len(data)-4:])
 	f := &fields{data: body}
-	if crc32.Checksum(body, castagnoli) != sum || f.u32() != indexMagic || f.u32() != formatVersion {
+	if crc32.Checksum(body, castagnoli) != sum {
 		return nil, errIndex
 	}
-	st := &state{oldest: math.MaxInt64}
-	copy(st.salt[:], f.take(16))
-	st.generation, st.end, st.last, st.lastSum = f.u64(), f.i64(), f.i64(), f.u32()
-	st.nextUID, st.warned = f.u64(), f.u8() != 0
-	st.made, st.owner = f.i64(), f.text()
+	st := f.indexHead()
+	st.oldest = math.MaxInt64
 	st.seen, st.reserved = f.spans(), f.spans()
 	st.readMessages(f)
 	if f.bad {
 		return nil, errIndex
 	}
 	return st, nil
+}
+
+// indexHead reads an index up to the owner.
+func (f *fields) indexHead() *state {
+	f.bad = f.u32() != indexMagic || f.u32() != formatVersion
+	st := &state{}
+	copy(st.salt[:], f.take(16))
+	st.generation, st.end, st.last, st.lastSum = f.u64(), f.i64(), f.i64(), f.u32()
+	st.nextUID, st.warned = f.u64(), f.u8() != 0
+	st.made, st.owner = f.i64(), f.text()
+	return st
 }
 
 // readMessages reads the rows of an index, and all that is behind them.

@@ -7,6 +7,8 @@ import (
 	"maps"
 	"sync"
 
+	"golang.org/x/sync/errgroup"
+
 	"github.com/popservice/popservice/pop3server/control"
 	"github.com/popservice/popservice/pop3server/directory"
 	"github.com/popservice/popservice/pop3server/maildrop"
@@ -16,13 +18,14 @@ import (
 // neither mail nor login, and only the operator's user can put that right.
 type ownership struct {
 	maildrop.Store
+	ownerOf func(ctx context.Context, id string) (string, error)
 
 	mu      sync.Mutex
 	foreign map[string]string // the owner, by the maildrop's id
 }
 
-func newOwnership(store maildrop.Store) *ownership {
-	return &ownership{Store: store, foreign: make(map[string]string)}
+func newOwnership(store *maildrop.JournalStore) *ownership {
+	return &ownership{Store: store, ownerOf: store.Owner, foreign: make(map[string]string)}
 }
 
 // Open implements maildrop.Store.
@@ -66,13 +69,28 @@ func (o *ownership) note(id string, err error) {
 	}
 }
 
-// check looks who owns the maildrops of mailboxes that have just been declared, or changed.
+// checksAtOnce is how many maildrops are looked into at the same time: a network file system takes its time for each.
+const checksAtOnce = 8
+
+// check looks who owns the maildrops of mailboxes that have just been declared, or changed: of all of them when the server
+// starts, so that none is opened for it.
 func (o *ownership) check(records []directory.Record) {
+	var group errgroup.Group
+	group.SetLimit(checksAtOnce)
 	for _, r := range records {
-		if r.State != directory.Purged {
-			_, _ = o.Usage(context.Background(), maildrop.Mailbox{ID: r.ID, Owner: r.Owner, Adopt: r.Adopt})
+		if r.State == directory.Purged {
+			continue
 		}
+		group.Go(func() error {
+			owner, err := o.ownerOf(context.Background(), r.ID)
+			if err == nil && owner != "" && owner != r.Owner && !r.Adopt {
+				err = &maildrop.ForeignOwnerError{Owner: owner}
+			}
+			o.note(r.ID, err)
+			return nil
+		})
 	}
+	_ = group.Wait() // none gives an error
 }
 
 // all gives the maildrops that belong to others.
