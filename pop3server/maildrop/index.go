@@ -10,16 +10,17 @@ const indexEvery = 256 << 10
 
 // readIndex gives what an index says of a journal; nil where it is of no use.
 func readIndex(path string, j *journal) *state {
-	index, err := os.Stat(path)
-	size, err2 := j.size()
-	if err != nil || err2 != nil || index.Size() > 2*size+indexEvery { // a row is smaller than a record
-		return nil
-	}
-	data, err := os.ReadFile(path)
+	file, err := os.Open(path)
 	if err != nil {
 		return nil
 	}
-	st, err := decodeIndex(data)
+	defer func() { _ = file.Close() }()
+	info, err := file.Stat()
+	size, err2 := j.size()
+	if err != nil || err2 != nil || info.Size() > 2*size+indexEvery { // a row is smaller than a record
+		return nil
+	}
+	st, err := decodeIndex(file, info.Size())
 	if err != nil || !j.hasIndex(st) {
 		return nil
 	}

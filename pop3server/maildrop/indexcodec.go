@@ -3,10 +3,8 @@ package maildrop
 import (
 	"cmp"
 	"encoding/binary"
-	"errors"
 	"hash/crc32"
 	"maps"
-	"math"
 	"slices"
 )
 
@@ -25,15 +23,12 @@ import (
 //	u32 CRC-32C of all that
 const (
 	indexMagic = 0x32494d50
-	rowOctets  = 5*8 + 2*4
-	// least* are what the other parts take for each.
+	// How much each row of a part takes.
+	rowOctets     = 5*8 + 2*4
 	removedOctets = 8 + 1
-	leastFormer   = 4 + 2
+	maxFormerRow  = 4 + 2 + maxFormer
 	sourceOctets  = 8 + 16
 )
-
-// errIndex says that an index cannot be used.
-var errIndex = errors.New("not an index of this version, or damaged")
 
 // encodeIndex gives the index of a state.
 func encodeIndex(st *state) []byte {
@@ -98,101 +93,4 @@ func appendSources(dst []byte, sources map[[16]byte]uint64) []byte {
 		dst = append(binary.LittleEndian.AppendUint64(dst, sources[source]), source[:]...)
 	}
 	return dst
-}
-
-func decodeIndex(data []byte) (*state, error) {
-	const least = 4 + 4 + 4
-	if len(data) < least {
-		return nil, errIndex
-	}
-	body, sum := data[:len(data)-4], binary.LittleEndian.Uint32(data[len(data)-4:])
-	f := &fields{data: body}
-	if crc32.Checksum(body, castagnoli) != sum {
-		return nil, errIndex
-	}
-	st := f.indexHead()
-	st.oldest = math.MaxInt64
-	st.seen, st.reserved = f.spans(), f.spans()
-	st.readMessages(f)
-	if f.bad {
-		return nil, errIndex
-	}
-	return st, nil
-}
-
-// indexHead reads an index up to the owner.
-func (f *fields) indexHead() *state {
-	f.bad = f.u32() != indexMagic || f.u32() != formatVersion
-	st := &state{}
-	copy(st.salt[:], f.take(16))
-	st.generation, st.end, st.last, st.lastSum = f.u64(), f.i64(), f.i64(), f.u32()
-	st.nextUID, st.warned = f.u64(), f.u8() != 0
-	st.made, st.owner = f.i64(), f.text()
-	return st
-}
-
-// readMessages reads the rows of an index, and all that is behind them.
-func (st *state) readMessages(f *fields) {
-	count, gone := int(f.u32()), int(f.u32())
-	rows, ends := f.rows(count, rowOctets), f.rows(gone, removedOctets)
-	if f.bad || gone > count {
-		f.bad = true
-		return
-	}
-	messages := make([]Message, count)
-	for i := range messages {
-		messages[i] = parseRow(rows[i*rowOctets:][:rowOctets])
-	}
-	f.formers(messages)
-	st.live = messages[: count-gone : count-gone]
-	for _, m := range st.live {
-		st.count(m)
-	}
-	st.removed = make([]removed, gone)
-	for i, m := range messages[count-gone:] {
-		end := ends[i*removedOctets:][:removedOctets]
-		st.removed[i] = removed{Message: m, at: int64(binary.LittleEndian.Uint64(end)), reason: end[8]} //nolint:gosec // as written
-	}
-	st.readSources(f)
-}
-
-// rows gives a number of rows that have one length.
-func (f *fields) rows(count, octets int) []byte {
-	if count > len(f.data)/octets {
-		f.bad = true
-		return nil
-	}
-	return f.take(count * octets)
-}
-
-func parseRow(row []byte) Message {
-	number := func(i int) int64 { return int64(binary.LittleEndian.Uint64(row[8*i:])) } //nolint:gosec // two's complement
-	return Message{
-		uid: binary.LittleEndian.Uint64(row), Octets: number(1), StorageOctets: number(2), received: number(3), offset: number(4),
-		length: binary.LittleEndian.Uint32(row[40:]), flags: binary.LittleEndian.Uint32(row[44:]),
-	}
-}
-
-// formers gives messages the unique-ids that they were imported with.
-func (f *fields) formers(messages []Message) {
-	count := int(f.u32())
-	f.bad = f.bad || count > len(f.data)/leastFormer
-	for i := 0; i < count && !f.bad; i++ {
-		row := f.u32()
-		former := f.text()
-		if int(row) >= len(messages) {
-			f.bad = true
-			return
-		}
-		messages[row].former = former
-	}
-}
-
-func (st *state) readSources(f *fields) {
-	count := int(f.u32())
-	rows := f.rows(count, sourceOctets)
-	for i := 0; i < count && !f.bad; i++ {
-		row := rows[i*sourceOctets:]
-		st.addSource(binary.LittleEndian.Uint64(row), [16]byte(row[8:24]))
-	}
 }

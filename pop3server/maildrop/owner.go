@@ -66,8 +66,8 @@ func (b *box) peekOwner() (owner string, err error) {
 	return owner, err
 }
 
-// indexHeadOctets is more than the beginning of an index has, unless its owner's name is very long.
-const indexHeadOctets = 4 << 10
+// indexPeekOctets is as much of an index as is looked at for its owner, whose name seldom is long.
+const indexPeekOctets = 1 << 10
 
 // peekIndex reads the beginning of an index, which is not checked as a whole; nil where there is none.
 func peekIndex(path string) *state {
@@ -76,12 +76,11 @@ func peekIndex(path string) *state {
 		return nil
 	}
 	defer func() { _ = file.Close() }()
-	var head [indexHeadOctets]byte
-	n, err := io.ReadFull(file, head[:])
-	if err != nil && !errors.Is(err, io.ErrUnexpectedEOF) {
+	head, err := io.ReadAll(io.LimitReader(file, indexPeekOctets))
+	if err != nil {
 		return nil
 	}
-	f := &fields{data: head[:n]}
+	f := &fields{data: head}
 	if st := f.indexHead(); !f.bad {
 		return st
 	}

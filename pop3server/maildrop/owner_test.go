@@ -35,7 +35,7 @@ func TestOwner(t *testing.T) {
 	}
 	expect("the index is an older journal's", heir.Owner)
 	index := filepath.Join(root, alice.ID[:2], alice.ID, "index")
-	if err := os.WriteFile(index, []byte(strings.Repeat("x", indexHeadOctets)), fileMode); err != nil {
+	if err := os.WriteFile(index, []byte(strings.Repeat("x", indexPeekOctets)), fileMode); err != nil {
 		t.Fatal(err)
 	}
 	expect("the index is damaged", heir.Owner)
