@@ -47,11 +47,14 @@ func serves(status *control.Status, c certificate) bool {
 	})
 }
 
-// isServed tells whether every ready server serves a certificate, and that there is such a server.
+// isServed tells whether every ready server serves a certificate, and that there is such a server. One that does not run the
+// configuration that names LMTP's does not serve them.
 func (s *state) isServed(c certificate) bool {
 	ready := s.ready()
 	return len(ready) > 0 && !slices.ContainsFunc(ready, func(server fleet.Server) bool {
-		return server.Status == nil || !serves(server.Status, c)
+		status := server.Status
+		return status == nil || !serves(status, c) ||
+			c.use != useListeners && s.configErr == nil && status.Config.Revision != s.config.Revision
 	})
 }
 

@@ -329,6 +329,19 @@ func TestLMTPTLSKeepsWhatThereIs(t *testing.T) {
 	}
 }
 
+// A server that does not run the configuration that names LMTP's TLS does not serve it, whatever it tells.
+func TestLMTPTLSWithoutItsConfiguration(t *testing.T) {
+	for _, told := range []*control.LMTPTLS{nil, {Certificate: control.Certificate{Fingerprint: "f2"}}} {
+		s := world(func(s *state) {
+			s.lmtpTLS = []certificate{{name: "l", use: useLMTP, fingerprint: "f2"}}
+			s.servers[0].Status.LMTPTLS, s.servers[0].Status.Config.Revision = told, "before"
+		})
+		if f := s.certificatesReady(); f.Reason != reasonNotServedYet {
+			t.Errorf("told %+v: %+v", told, f)
+		}
+	}
+}
+
 // Servers are asked for what the LMTP port makes TLS with as for the listeners' certificates; of one that is of a version which
 // does not tell, nothing is waited for.
 func TestLMTPTLSOnItsWay(t *testing.T) {

@@ -4,6 +4,7 @@ import (
 	"container/list"
 	"crypto/rand"
 	"errors"
+	"fmt"
 	"io/fs"
 	"math"
 	"os"
@@ -315,14 +316,26 @@ func (b *box) truncate() error {
 	return errors.Join(b.journal.file.Truncate(b.st.end), b.journal.datasync())
 }
 
-// bring brings a batch into the state, as if it had been read.
+// bring brings a batch into the state, as if it had been read. It fails where a reader would not believe all of it.
 func (w *batch) bring() error {
-	return w.st.catchUp(&tail{w.data, w.st.end}, w.st.end+int64(len(w.data)))
+	end := w.st.end + int64(len(w.data))
+	if err := w.st.catchUp(&tail{w.data, w.st.end}, end); err != nil {
+		return err
+	}
+	if w.st.end != end {
+		return fmt.Errorf("%w: what was to be written cannot be read", errRecord)
+	}
+	return nil
 }
 
 // append writes a batch behind the end. Where that fails, it takes it back: whoever asked for it is told that it is not there.
 func (b *box) append(w *batch, durable bool) error {
-	if err := b.put(w, durable); err != nil {
+	level := durable || b.synced == w.st.end // read marks, which alone are not synced, are no loss
+	err := b.put(w, durable)
+	if err == nil {
+		err = w.bring()
+	}
+	if err != nil {
 		if undo := b.truncate(); undo != nil {
 			b.forget() // to be read anew
 			err = errors.Join(err, undo)
@@ -330,10 +343,6 @@ func (b *box) append(w *batch, durable bool) error {
 		return classify(err)
 	}
 	b.journal.note()
-	level := durable || b.synced == w.st.end // read marks, which alone are not synced, are no loss
-	if err := w.bring(); err != nil {
-		return err
-	}
 	if level {
 		b.synced = w.st.end
 	}

@@ -112,7 +112,16 @@ func (b *box) renew(sure func() error) error {
 	if err := c.run(sure); err != nil {
 		return err
 	}
-	return b.load()
+	b.begin()
+	return nil
+}
+
+// begin reads the journal that has just taken its place. That it cannot is no reason to say that nothing was done.
+func (b *box) begin() {
+	if err := b.load(); err != nil {
+		b.forget()
+		b.store.log.Error("a journal that was written anew cannot be read yet", "mailbox", b.id, "error", err)
+	}
 }
 
 // compactWith writes the journal anew as it is after a batch without messages. That is all or nothing, however large the batch
@@ -290,12 +299,16 @@ func (c *compaction) replace(sure func() error) error {
 
 // removeBodies removes the files that no record names any more. One that does not have a name yet may be on its way in.
 func (c *compaction) removeBodies() {
+	c.box.sweepIndexes()
 	dropped := c.box.namesOf(c.st.removed)
 	entries, err := os.ReadDir(c.box.path("b"))
 	if err != nil {
 		return // there are none
 	}
 	for _, entry := range entries {
+		if c.sure() != nil { // somebody else may be writing a record that names it
+			return
+		}
 		data, err := hex.DecodeString(entry.Name())
 		info, err2 := entry.Info()
 		if err != nil || err2 != nil || len(data) != 16 || c.names[[16]byte(data)] {
@@ -354,11 +367,15 @@ func (b *box) punch() error {
 	})
 }
 
-// punchedFrom is where in a record the room that is given back begins: behind the head, which a reader needs.
-const punchedFrom = 512 + maxFormer
+const (
+	// punchedFrom is where in a record the room that is given back begins: behind the head, which a reader needs.
+	punchedFrom = 512 + maxFormer
+	// punchLeast is how long a record is at least of which there is a block to be given back.
+	punchLeast = punchedFrom + 4<<10
+)
 
 func (b *box) punchOne(m Message) error {
-	if m.length <= punchedFrom {
+	if m.length < punchLeast {
 		return nil
 	}
 	mode := uint32(unix.FALLOC_FL_PUNCH_HOLE | unix.FALLOC_FL_KEEP_SIZE)
@@ -372,12 +389,19 @@ func (b *box) punchOne(m Message) error {
 // isPunched tells whether the room of a removed message was given back. Only a text ends in zeros where that was done: others
 // end in CRLF.
 func (b *box) isPunched(m Message) bool {
+	if m.flags&flagFile == 0 {
+		return b.endsInZeros(m)
+	}
 	for name := range b.namesOf([]removed{{Message: m}}) {
 		if _, err := os.Lstat(bodyPath(b.path("b"), name)); errors.Is(err, fs.ErrNotExist) {
 			return true
 		}
 	}
-	if m.length <= punchedFrom {
+	return b.endsInZeros(m)
+}
+
+func (b *box) endsInZeros(m Message) bool {
+	if m.length < punchLeast {
 		return false
 	}
 	var end [recordAlign]byte

@@ -310,8 +310,9 @@ func (h *history) readOne(t *rapid.T, c *client) {
 	if err = errors.Join(err, r.Close()); err != nil || string(text) != m.text {
 		t.Fatalf("message %s is %q, want %q, %v", m.uid(), clip(string(text)), clip(m.text), err)
 	}
-	if dotted := strings.HasPrefix(m.text, ".") || strings.Contains(m.text, "\n."); dotted == c.snapshot[i].Dotless() {
-		t.Fatalf("message %s has dots: %t", m.uid(), dotted)
+	dotted := strings.HasPrefix(m.text, ".") || strings.Contains(m.text, "\n.")
+	if inFile := c.snapshot[i].flags&flagFile != 0; c.snapshot[i].Dotless() == (dotted || inFile) {
+		t.Fatalf("message %s has dots: %t, is in a file: %t", m.uid(), dotted, inFile)
 	}
 }
 

@@ -1,8 +1,10 @@
 package maildrop
 
 import (
-	"fmt"
+	"errors"
 	"os"
+	"path/filepath"
+	"time"
 )
 
 // indexEvery is how much may be added to a journal before its index is worth being written.
@@ -68,13 +70,26 @@ func (b *box) writeIndex() error {
 	if err := b.journal.datasync(); err != nil {
 		return err
 	}
-	next := b.path(fmt.Sprintf("index.%d", os.Getpid()))
-	err := os.WriteFile(next, encodeIndex(b.st), fileMode)
-	if err == nil {
-		err = os.Rename(next, b.path("index"))
+	next, err := os.CreateTemp(b.folder, "index.*")
+	if err != nil {
+		return err
+	}
+	_, err = next.Write(encodeIndex(b.st))
+	if err = errors.Join(err, next.Close()); err == nil {
+		err = os.Rename(next.Name(), b.path("index"))
 	}
 	if err != nil {
-		_ = os.Remove(next)
+		_ = os.Remove(next.Name())
 	}
 	return err
+}
+
+// sweepIndexes removes what killed servers have left of an index. Where a live one loses it, it writes none this time.
+func (b *box) sweepIndexes() {
+	left, _ := filepath.Glob(b.path("index.*")) // the pattern is good
+	for _, path := range left {
+		if info, err := os.Lstat(path); err == nil && time.Since(info.ModTime()) > strayAge {
+			_ = os.Remove(path)
+		}
+	}
 }

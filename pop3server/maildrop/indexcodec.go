@@ -14,13 +14,14 @@ import (
 //
 //	u32 0x32494d50, u32 version of the journal, u8×16 its salt, u64 its generation, u64 up to where it was read,
 //	u64 where the last record before that begins, u32 its checksum, u64 next unique-id, u8 warned, i64 time of making,
-//	text owner, spans seen, spans reserved,
+//	text owner, u32 CRC-32C of all that,
+//	spans seen, spans reserved,
 //	u32 messages, u32 how many of them were removed, those last,
 //	for each message: u64 unique-id, i64 octets, i64 storage octets, i64 received, i64 offset, u32 length, u32 flags
 //	for each that was removed: i64 time of it, u8 reason
 //	u32 how many messages were imported with a unique-id, and for each: u32 its row, text unique-id
 //	u32 how many were taken over from new/, and for each: u64 unique-id, u8×16 source
-//	u32 CRC-32C of all that
+//	u32 CRC-32C of the whole
 const (
 	indexMagic = 0x32494d50
 	// How much each row of a part takes.
@@ -59,6 +60,7 @@ func appendIndexHead(dst []byte, st *state) []byte {
 		warned = 1
 	}
 	dst = appendText(appendTime(append(dst, warned), st.made), st.owner)
+	dst = binary.LittleEndian.AppendUint32(dst, crc32.Checksum(dst, castagnoli))
 	return appendSpans(appendSpans(dst, st.seen), st.reserved)
 }
 

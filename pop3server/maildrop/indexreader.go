@@ -36,23 +36,47 @@ func decodeIndex(in io.Reader, size int64) (*state, error) {
 	st.oldest = math.MaxInt64
 	st.seen, st.reserved = r.spans(), r.spans()
 	r.messages(st)
-	if r.bad || !r.ends() {
+	if r.bad || !r.ends() || !st.isSound() {
 		return nil, errIndex
 	}
 	return st, nil
 }
 
+// isSound tells whether the rows can be those of a journal that is as long.
+func (st *state) isSound() bool {
+	last := uint64(0)
+	for _, m := range st.live {
+		if m.uid <= last || !st.couldHave(m) {
+			return false
+		}
+		last = m.uid
+	}
+	return !slices.ContainsFunc(st.removed, func(r removed) bool {
+		_, live := st.find(r.uid)
+		return live || !st.couldHave(r.Message)
+	})
+}
+
+// couldHave tells whether a message can stand in the journal where its row says.
+func (st *state) couldHave(m Message) bool {
+	return m.uid > 0 && m.uid < st.nextUID && m.Octets >= 0 && m.StorageOctets >= 0 && m.length >= prefixOctets &&
+		m.length <= maxHeadOctets+maxInlineOctets+recordAlign && m.offset >= 0 && m.offset <= st.end-int64(m.length)
+}
+
 // indexHeadOctets is more than an index has up to the owner, and with it.
 const indexHeadOctets = 128 + math.MaxUint16
 
-// indexHead reads an index up to the owner.
+// indexHead reads an index up to the owner, which has a checksum of its own.
 func (f *fields) indexHead() *state {
+	whole := f.data
 	f.bad = f.u32() != indexMagic || f.u32() != formatVersion
 	st := &state{}
 	copy(st.salt[:], f.take(16))
 	st.generation, st.end, st.last, st.lastSum = f.u64(), f.i64(), f.i64(), f.u32()
 	st.nextUID, st.warned = f.u64(), f.u8() != 0
 	st.made, st.owner = f.i64(), f.text()
+	sum := crc32.Checksum(whole[:len(whole)-len(f.data)], castagnoli)
+	f.bad = f.bad || f.u32() != sum || st.last < 0 || st.last >= st.end
 	return st
 }
 

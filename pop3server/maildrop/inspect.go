@@ -146,8 +146,8 @@ func messagesOf(all []removed) []Message {
 
 // Change is what a maildrop is to become by the hand of an administrator.
 type Change struct {
-	// Restore and Remove name messages by their numbers (see Message.Number). What is not to be removed once more is restored
-	// only if its text can be read.
+	// Restore and Remove name messages by their numbers (see Message.Number). Of Restore, what is not in Remove too must be
+	// readable to its end, or nothing is changed.
 	Restore, Remove []uint64
 	// NextUID raises the next unique-id, where it is higher. ForImport says that the numbers in between are for messages that
 	// are about to be imported; otherwise none may have them.
@@ -169,13 +169,23 @@ func (s *JournalStore) Change(ctx context.Context, id string, c Change) error {
 	return s.with(ctx, id, func(b *box) error {
 		box := Mailbox{ID: id, Owner: c.Owner, Adopt: true, anyone: c.Owner == ""}
 		return b.writeLocked(box, true, func(st *state, w *batch) error {
-			if err := b.checkStill(coming); err != nil {
+			if err := errors.Join(c.checkKnown(st), b.checkStill(coming)); err != nil {
 				return err
 			}
 			c.addTo(st, w)
 			return nil
 		})
 	})
+}
+
+// checkKnown refuses numbers that no message can have had.
+func (c Change) checkKnown(st *state) error {
+	for _, uid := range slices.Concat(c.Restore, c.Remove) {
+		if uid == 0 || uid >= st.nextUID {
+			return fmt.Errorf("%w: number %d", ErrVanished, uid)
+		}
+	}
+	return nil
 }
 
 func (c Change) addTo(st *state, w *batch) {
@@ -281,7 +291,12 @@ func (b *box) purge(owner string, sure func() error) error {
 	b.st.removed = append(b.st.removed, asRemoved(b.st.live)...)
 	b.st.live, b.st.owner, b.st.warned = nil, "", false
 	c := &compaction{box: b, st: b.st}
-	return errors.Join(c.run(sure), b.load())
+	if err := c.run(sure); err != nil {
+		b.forget() // the state says what the journal does not
+		return err
+	}
+	b.begin()
+	return nil
 }
 
 // removeDamaged removes what compaction has kept of journals that were damaged.

@@ -65,7 +65,10 @@ func look(folder string) (is stamp, name [nameOctets]byte, err error) {
 	}
 	defer func() { _ = unix.Close(fd) }()
 	if is, err = stampOf(fd); err == nil {
-		_, err = unix.Pread(fd, name[:], 0)
+		err = retried(func() error {
+			_, err := unix.Pread(fd, name[:], 0)
+			return err
+		})
 	}
 	if err != nil {
 		err = &os.PathError{Op: "read", Path: path, Err: err}
@@ -93,7 +96,8 @@ func (j *journal) size() (int64, error) {
 	return info.Size(), nil
 }
 
-// is tells for certain whether the journal that is looked at is this one: another generation has another salt.
+// is tells whether the journal that is looked at is this one, as it was when it was read or written last: another generation
+// has another salt. Where it says no, the journal is to be read anew.
 func (j *journal) is(latest stamp, name [nameOctets]byte) bool {
 	now, err := stampOf(int(j.file.Fd()))
 	return err == nil && now == latest && name == j.name

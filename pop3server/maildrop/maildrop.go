@@ -94,7 +94,7 @@ type Session interface {
 	// before its end where the octets are not those that were stored. It is to be closed before the next one is opened.
 	Body(ctx context.Context, message Message) (io.ReadCloser, error)
 	// Rest says that everything that the client has asked for so far is done. Until then Body may rely on what it has found
-	// out since the last Rest: all that was asked for by then could have been answered at that time.
+	// out since the last Rest: all that was asked for by then could have been answered at that time. No body may be open.
 	Rest()
 	// MarkRead notes that a message was read, for retention. It is written down by Delete or Close, and may be lost by a crash.
 	MarkRead(message Message)
@@ -140,8 +140,9 @@ func (m Message) AppendUID(dst []byte) []byte {
 // Received is when the message was delivered.
 func (m Message) Received() time.Time { return time.Unix(m.received, 0).UTC() }
 
-// Dotless tells that no line of the message begins with a dot, so that it is sent as it stands.
-func (m Message) Dotless() bool { return m.flags&flagDots == 0 }
+// Dotless tells that no line of the message begins with a dot, so that it is sent as it stands. Of a body in a file it is not
+// told: that is checked only at its end, so that damage could make a dot of something else.
+func (m Message) Dotless() bool { return m.flags&(flagDots|flagFile) == 0 }
 
 func byUID(a, b Message) int { return cmp.Compare(a.uid, b.uid) }
 

@@ -32,14 +32,20 @@ func (s *JournalStore) checkRestorable(ctx context.Context, id string, uids []ui
 	})
 }
 
-// checkStill looks, under the lock, whether those that could be read have been dropped since. A file's contents never change.
+// checkStill looks, under the lock, whether those that could be read have been dropped since: otherwise they do not change.
 func (b *box) checkStill(uids []uint64) error {
 	if len(uids) == 0 {
 		return nil
 	}
 	r := b.restoring(uids)
 	defer r.journal.release()
-	return r.check(func(io.Reader) error { return nil })
+	lost := r.unknown
+	for _, m := range r.messages {
+		if b.isPunched(m) {
+			lost = append(lost, m.UID())
+		}
+	}
+	return notRestorable(lost, nil)
 }
 
 // restoring are removed messages that are to be restored.
@@ -47,7 +53,7 @@ type restoring struct {
 	box      *box
 	journal  *journal
 	messages []Message
-	unknown  []uint64
+	unknown  []string
 }
 
 func (b *box) restoring(uids []uint64) restoring {
@@ -60,7 +66,7 @@ func (b *box) restoring(uids []uint64) restoring {
 		if m, ok := gone[uid]; ok {
 			r.messages = append(r.messages, m)
 		} else if _, live := b.st.find(uid); !live {
-			r.unknown = append(r.unknown, uid)
+			r.unknown = append(r.unknown, strconv.FormatUint(uid, 10))
 		}
 	}
 	return r
@@ -68,11 +74,8 @@ func (b *box) restoring(uids []uint64) restoring {
 
 // check opens each message, and reads it.
 func (r *restoring) check(read func(io.Reader) error) error {
-	var lost []string
+	lost := r.unknown
 	var cause error
-	for _, uid := range r.unknown {
-		lost = append(lost, strconv.FormatUint(uid, 10))
-	}
 	for _, m := range r.messages {
 		body, err := r.box.body(r.journal, m)
 		if err == nil {
@@ -82,6 +85,11 @@ func (r *restoring) check(read func(io.Reader) error) error {
 			lost, cause = append(lost, m.UID()), err
 		}
 	}
+	return notRestorable(lost, cause)
+}
+
+// notRestorable is the error for messages that are lost; none if there are none.
+func notRestorable(lost []string, cause error) error {
 	if len(lost) == 0 {
 		return nil
 	}

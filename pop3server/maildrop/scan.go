@@ -79,7 +79,7 @@ func (s *scanner) search(from int64) (int64, error) {
 
 // record reads the record at an offset; its error is errRecord if there is none, also at the journal's end.
 func (s *scanner) record(at int64) (placed, error) {
-	if at+prefixOctets > s.size {
+	if at > s.size-prefixOctets {
 		return placed{}, errRecord
 	}
 	data, err := s.read(at, prefixOctets)
@@ -120,7 +120,8 @@ func (s *scanner) read(at int64, n int) ([]byte, error) {
 	}
 	size := int(min(max(int64(n), scanWindow), s.size-at))
 	if cap(s.window) < size {
-		s.window = make([]byte, size, max(size, 2*cap(s.window))) // few times, whatever lengths what is no record has
+		// Few times, whatever lengths what is no record has.
+		s.window = make([]byte, size, max(size, min(2*cap(s.window), maxHeadOctets)))
 	}
 	s.window, s.windowAt = s.window[:size], at
 	got, err := s.r.ReadAt(s.window, at)

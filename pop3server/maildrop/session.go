@@ -21,7 +21,7 @@ type session struct {
 	journal  *journal // nil where the maildrop did not exist
 	messages []Message
 	read     []uint64
-	current  bool // the journal was looked at since the last Rest
+	looked   time.Time // when the journal was looked at since the last Rest; zero if it was not
 	ahead    readAhead
 	closed   bool
 	done     func()
@@ -37,32 +37,50 @@ func (s *session) MarkRead(m Message) { s.read = append(s.read, m.uid) }
 
 // Body implements Session.
 func (s *session) Body(_ context.Context, m Message) (io.ReadCloser, error) {
-	now, err := s.box.now(m.uid, s.current)
+	isRecent := time.Since(s.looked) < lookEvery
+	here, err := s.box.now(m.uid, isRecent)
 	if err != nil {
 		return nil, err
 	}
-	now.journal.release()
-	s.current = true
+	here.journal.release()
+	if !isRecent {
+		s.looked = time.Now()
+	}
 	body, err := s.body(m)
+	if errors.Is(err, syscall.ESTALE) { // the file of this generation is gone from a network file system
+		body, err = s.box.bodyNow(m.uid)
+	}
 	if err == nil {
 		return body, nil
 	}
-	stale := errors.Is(err, syscall.ESTALE)
-	if stale { // the file of this generation is gone from a network file system
-		s.box.lookAnew()
-	}
-	now, gone := s.box.now(m.uid, false)
+	here, gone := s.box.now(m.uid, false)
 	if gone != nil { // it was removed meanwhile, and its room given back
 		return nil, gone
 	}
-	defer now.journal.release()
-	if stale {
-		body, err = s.box.body(now.journal, now.Message)
-	}
+	here.journal.release()
+	return nil, err
+}
+
+// lookEvery bounds how long commands that were sent at one time may rely on one look at the journal.
+const lookEvery = time.Second
+
+// bodyNow opens a message in the newest journal, which on a network file system may have to be opened anew.
+func (b *box) bodyNow(uid uint64) (*bodyFile, error) {
+	here, err := b.now(uid, false)
 	if err != nil {
 		return nil, err
 	}
-	return body, nil
+	body, err := b.body(here.journal, here.Message)
+	here.journal.release()
+	if !errors.Is(err, syscall.ESTALE) {
+		return body, err
+	}
+	b.lookAnew()
+	if here, err = b.now(uid, false); err != nil {
+		return nil, err
+	}
+	defer here.journal.release()
+	return b.body(here.journal, here.Message)
 }
 
 // body opens a message of the snapshot.
@@ -79,7 +97,7 @@ func (s *session) body(m Message) (*bodyFile, error) {
 
 // Rest implements Session.
 func (s *session) Rest() {
-	s.current = false
+	s.looked = time.Time{}
 	s.ahead.rest()
 }
 
@@ -90,27 +108,27 @@ func (b *box) lookAnew() {
 	b.forget()
 }
 
-// current is a message where it stands now.
-type current struct {
+// standing is a message where it stands now.
+type standing struct {
 	Message
 	journal *journal
 }
 
 // now finds a message in the maildrop as it is now, or as this process has last seen it, where that is good enough.
-func (b *box) now(uid uint64, asSeen bool) (current, error) {
+func (b *box) now(uid uint64, asSeen bool) (standing, error) {
 	b.mu.Lock()
 	defer b.mu.Unlock()
 	if b.st == nil || !asSeen {
 		if err := b.refresh(); err != nil {
-			return current{}, err
+			return standing{}, err
 		}
 	}
 	if b.st != nil {
 		if m, ok := b.st.find(uid); ok {
-			return current{m, b.journal.acquire()}, nil
+			return standing{m, b.journal.acquire()}, nil
 		}
 	}
-	return current{}, fmt.Errorf("%w: unique-id %d", ErrVanished, uid)
+	return standing{}, fmt.Errorf("%w: unique-id %d", ErrVanished, uid)
 }
 
 // recordBuffers hold records that are being read.
@@ -213,8 +231,8 @@ func (f *bodyFile) WriteTo(w io.Writer) (int64, error) {
 
 // Close implements io.Closer.
 func (f *bodyFile) Close() error {
+	f.inline = nil // which lies in a buffer of others from now on
 	if f.buffer != nil {
-		f.inline = nil
 		if f.buffer.Cap() <= 2*inlineOctets {
 			recordBuffers.Put(f.buffer)
 		}

@@ -24,7 +24,7 @@ type state struct {
 	octets  int64     // storage of the live ones
 	records int64     // octets of their records
 	oldest  int64     // no live one was received before
-	removed []removed // by unique-id; kept as long as deletedItemRetention says
+	removed []removed // in the order of removal; kept as long as deletedItemRetention says
 	seen    uidSet
 	sources map[[16]byte]uint64 // unique-ids of the messages that were taken over from new/, by their sources
 	damage  []Damage

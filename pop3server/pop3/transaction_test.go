@@ -1,9 +1,12 @@
 package pop3
 
 import (
+	"bytes"
 	"errors"
 	"io"
+	"log/slog"
 	"os"
+	"path/filepath"
 	"strings"
 	"testing"
 
@@ -315,4 +318,35 @@ func TestPanicEndsOneSession(t *testing.T) {
 		t.Errorf("%d sessions are counted for the mailbox, want 1", n)
 	}
 	other.script("C: NOOP\nS: +OK")
+}
+
+// Damage of a large message never looks like its end: the connection is dropped instead.
+func TestDamageIsNoEnd(t *testing.T) {
+	f := newFixture(t)
+	root := t.TempDir()
+	store, err := maildrop.New(root, maildrop.Options{Log: slog.New(slog.DiscardHandler)})
+	if err != nil {
+		t.Fatal(err)
+	}
+	f.store.Store = store
+	lines := strings.Repeat("a line\r\n", 20_000)
+	f.deliver(alice, "A: b\r\n\r\n"+lines+">\r\n"+lines)
+	files, err := filepath.Glob(filepath.Join(root, "*", "*", "b", "*"))
+	if err != nil || len(files) != 1 {
+		t.Fatal(files, err)
+	}
+	data, err := os.ReadFile(files[0])
+	if err != nil {
+		t.Fatal(err)
+	}
+	data[bytes.Index(data, []byte("\n>\r\n"))+1] = '.' // a bit of '>' is turned
+	if err := os.WriteFile(files[0], data, 0o600); err != nil {
+		t.Fatal(err)
+	}
+	c := f.login()
+	c.say("RETR 1\r\n")
+	if text, _ := io.ReadAll(c.in); bytes.Contains(text, []byte("\n.\r\n")) {
+		t.Error("the client is told of an end")
+	}
+	f.expectReason("message cannot be read")
 }
