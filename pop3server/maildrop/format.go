@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"hash/crc32"
+	"math"
 )
 
 // Format of a maildrop, version 1.
@@ -37,7 +38,7 @@ import (
 //
 //	H  first record, and once more behind it, should the first one be damaged: u32 version, u64 generation, u8×16 salt,
 //	   u64 next unique-id, u8 flags (1: the user has been warned of the quota), i64 time of the maildrop's making, text owner
-//	M  message: u64 unique-id, i64 time of delivery, i64 octets, u32 octets in the record, u32 their CRC-32C, u32 CRC-32C of
+//	M  message: u64 unique-id (below 2^64-2^32), i64 time of delivery, i64 octets, u32 octets in the record, u32 their CRC-32C, u32 CRC-32C of
 //	   those in the file, u32 flags (1: the rest is in a file, 2: it has a source, 4: a line begins with a dot, 8: it has been
 //	   read, 16: it is a warning of the quota), u8×16 name of the file, u8×16 source, text former unique-id
 //	D  removal: u8 reason (1 QUIT, 2 retention, 3 administration), i64 time, spans
@@ -68,6 +69,8 @@ const (
 	maxInlineOctets = 1 << 20
 	// maxNextUID is how far the next unique-id can be raised by hand, so that the numbers do not come to an end.
 	maxNextUID = 1 << 63
+	// maxUID is the highest number that a reader believes: above it there would be none left for later messages.
+	maxUID = math.MaxUint64 - 1<<32
 	// maxFormer is the length of the longest unique-id (RFC 1939 §7).
 	maxFormer = 70
 )
@@ -323,7 +326,7 @@ func (f *fields) record(k kind) record {
 	case kindOwner:
 		return &ownerRecord{owner: f.text()}
 	case kindNextUID:
-		return &nextUIDRecord{next: f.u64()}
+		return f.next()
 	case kindReserve:
 		return &reserveRecord{uids: f.spans()}
 	}
@@ -334,8 +337,15 @@ func (f *fields) header() record {
 	r := &headerRecord{version: f.u32(), generation: f.u64()}
 	copy(r.salt[:], f.take(16))
 	r.nextUID = f.u64()
+	f.bad = f.bad || r.nextUID > maxUID
 	r.warned = f.u8()&headerWarned != 0
 	r.made, r.owner = f.i64(), f.text()
+	return r
+}
+
+func (f *fields) next() record {
+	r := &nextUIDRecord{next: f.u64()}
+	f.bad = f.bad || r.next > maxUID
 	return r
 }
 
@@ -345,7 +355,8 @@ func (f *fields) message() record {
 	copy(r.file[:], f.take(16))
 	copy(r.source[:], f.take(16))
 	r.former = f.text()
-	f.bad = f.bad || r.octets < int64(r.inline) || r.flags&flagFile == 0 && r.octets != int64(r.inline)
+	f.bad = f.bad || r.octets < int64(r.inline) || r.flags&flagFile == 0 && r.octets != int64(r.inline) ||
+		r.uid > maxUID
 	return r
 }
 

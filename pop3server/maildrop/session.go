@@ -254,6 +254,7 @@ func (s *session) Delete(_ context.Context, messages []Message) error {
 		uids[i] = m.uid
 	}
 	slices.Sort(uids)
+	uids = slices.Compact(uids) // a damaged journal may have a number twice
 	err := s.box.store.withReserve(func() error {
 		return s.box.write(s.unclaimed(), func(st *state, w *batch) error {
 			if st.owner != s.mailbox.Owner {
