@@ -39,8 +39,9 @@ import (
 //	H  first record, and once more behind it, should the first one be damaged: u32 version, u64 generation, u8×16 salt,
 //	   u64 next unique-id, u8 flags (1: the user has been warned of the quota), i64 time of the maildrop's making, text owner
 //	M  message: u64 unique-id (at most 2^64-2^32), i64 time of delivery, i64 octets, u32 octets in the record, u32 their
-//	   CRC-32C, u32 CRC-32C of those in the file, u32 flags (1: the rest is in a file, 2: it has a source, 4: a line begins with a dot, 8: it has been
-//	   read, 16: it is a warning of the quota), u8×16 name of the file, u8×16 source, text former unique-id
+//	   CRC-32C, u32 CRC-32C of those in the file, u32 flags (1: the rest is in a file, 2: it has a source, 4: a line begins
+//	   with a dot, 8: it has been read, 16: it is a warning of the quota), u8×16 name of the file, u8×16 source, text former
+//	   unique-id
 //	D  removal: u8 reason (1 QUIT, 2 retention, 3 administration), i64 time, spans
 //	U  removals taken back: spans
 //	S  read marks: spans
