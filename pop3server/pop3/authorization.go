@@ -1,6 +1,7 @@
 package pop3
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
@@ -131,6 +132,7 @@ func (s *session) openMaildrop() error {
 		return fmt.Errorf("open maildrop: %w", err)
 	}
 	s.mail = mail
-	s.list = newListing(mail.Messages(), s.settings.Size == config.ExactSize)
+	size := cmp.Or(config.SizeMode(s.record.Size), s.settings.Size)
+	s.list = newListing(mail.Messages(), size == config.ExactSize, s.settings.SortOrder == config.Descending)
 	return nil
 }

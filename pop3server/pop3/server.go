@@ -50,6 +50,8 @@ type Settings struct {
 	Timeouts       config.Timeouts
 	Limits         config.Limits
 	Size           config.SizeMode
+	SortOrder      config.SortOrder
+	Capabilities   []config.Capability // beyond Exchange's
 }
 
 // SettingsOf gives the settings that a configuration asks for, whose defaults must have been filled.
@@ -60,6 +62,8 @@ func SettingsOf(c *config.Config) Settings {
 		Timeouts:       c.Timeouts,
 		Limits:         c.Limits,
 		Size:           c.Maildrop.Size,
+		SortOrder:      c.SortOrder,
+		Capabilities:   c.ExtendedCapabilities,
 	}
 }
 
