@@ -64,7 +64,7 @@ func (c *Config) Validate() error {
 	c.Authentication.check(&p)
 	c.Timeouts.check(&p)
 	c.Limits.check(&p)
-	checkBanner(&p, c.Banner)
+	c.checkBanner(&p)
 	oneOf(&p, "sortOrder", c.SortOrder, Ascending, Descending)
 	c.checkCapabilities(&p)
 	oneOf(&p, "log.level", c.Log.Level, LogDebug, LogInfo, LogWarn, LogError)
@@ -105,7 +105,7 @@ func (c *Config) checkCapabilities(p *problems) {
 	}
 	if slices.Contains(c.ExtendedCapabilities, CapabilityAuthRespCode) &&
 		!slices.Contains(c.ExtendedCapabilities, CapabilityRespCodes) {
-		p.add("extendedCapabilities", "%s needs %s (RFC 3206 §4)", CapabilityAuthRespCode, CapabilityRespCodes)
+		p.add("extendedCapabilities", "%s needs %s (RFC 3206 §6)", CapabilityAuthRespCode, CapabilityRespCodes)
 	}
 }
 
@@ -236,7 +236,8 @@ func (l *Limits) check(p *problems) {
 	inRange(p, "limits.maxConcurrentVerifications", l.MaxConcurrentVerifications, 1, maxCount)
 }
 
-func checkBanner(p *problems, banner string) {
+func (c *Config) checkBanner(p *problems) {
+	banner := c.Banner
 	if len(banner) > maxBannerOctets {
 		p.add("banner", "has %d octets, at most %d are allowed", len(banner), maxBannerOctets)
 	}
@@ -245,6 +246,10 @@ func checkBanner(p *problems, banner string) {
 	}
 	if apopTimestamp.MatchString(banner) {
 		p.add("banner", "must not have a text of the form <…@…>: clients would take it for an offer of APOP")
+	}
+	if strings.HasPrefix(banner, "[") && slices.Contains(c.ExtendedCapabilities, CapabilityRespCodes) {
+		p.add("banner", "must not begin with [ where extendedCapabilities has %s: clients would take it for a response code "+
+			"(RFC 2449 §6.4)", CapabilityRespCodes)
 	}
 }
 

@@ -105,7 +105,7 @@ func (s *Server) refuseConnection(conn net.Conn, security config.Security) {
 	s.metrics.refused.Inc()
 	if security != config.ImplicitTLS {
 		_ = conn.SetWriteDeadline(time.Now().Add(refuseTime))
-		_, _ = conn.Write([]byte("-ERR " + refuseConnections.text + "\r\n")) // it is closed either way
+		_, _ = conn.Write([]byte(refuseConnections.line(s.options.Settings()))) // it is closed either way
 	}
 	_ = conn.Close()
 }

@@ -126,7 +126,8 @@ func (b *syncBuffer) String() string {
 	return b.b.String()
 }
 
-// newFixture makes a server without listeners. Failed logins are not slowed down; plaintext logins are allowed.
+// newFixture makes a server without listeners. Failed logins and bad commands are not slowed down, and plaintext logins are
+// allowed.
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	store, err := maildrop.New(t.TempDir(), maildrop.Options{Log: slog.New(slog.DiscardHandler)})
@@ -143,9 +144,10 @@ func newFixture(t *testing.T) *fixture {
 	f.Server = New(Options{
 		Settings: f.now, TLSConfig: f.tlsConfig, Store: f.store, Registerer: f.registry,
 		Verifier: passwords{alice: "secret", bob: " two  words "},
+		Version:  "1.2.3",
 		Log:      slog.New(slog.NewTextHandler(&f.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
-	f.failureStep = 0
+	f.failureStep, f.badStep = 0, 0
 	return f
 }
 
@@ -165,6 +167,11 @@ func (f *fixture) set(change func(*Settings)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	change(&f.settings)
+}
+
+// extend sets the capabilities beyond Exchange's.
+func (f *fixture) extend(capabilities ...config.Capability) {
+	f.set(func(s *Settings) { s.Capabilities = capabilities })
 }
 
 // useTLS gives the server a certificate.

@@ -6,6 +6,8 @@
 //	TRANSACTION: STAT LIST RETR DELE NOOP RSET TOP UIDL CAPA QUIT, on the list of messages as it was at login.
 //	UPDATE: entered by QUIT in TRANSACTION and by nothing else; removes the messages that DELE has marked.
 //
+// Where the settings say so, there are UTF8 in AUTHORIZATION and LANG in both states too.
+//
 // Each connection has one goroutine, which runs its session; see session.talk.
 package pop3
 
@@ -39,6 +41,7 @@ type Options struct {
 	TLSConfig  func() *tls.Config
 	Verifier   Verifier
 	Store      maildrop.Store
+	Version    string // the program's, for IMPLEMENTATION
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 }
@@ -52,6 +55,7 @@ type Settings struct {
 	Size           config.SizeMode
 	SortOrder      config.SortOrder
 	Capabilities   []config.Capability // beyond Exchange's
+	Retention      config.Retention    // for EXPIRE; the store follows it by itself
 }
 
 // SettingsOf gives the settings that a configuration asks for, whose defaults must have been filled.
@@ -64,6 +68,7 @@ func SettingsOf(c *config.Config) Settings {
 		Size:           c.Maildrop.Size,
 		SortOrder:      c.SortOrder,
 		Capabilities:   c.ExtendedCapabilities,
+		Retention:      c.Maildrop.Retention,
 	}
 }
 
@@ -72,7 +77,9 @@ type Server struct {
 	options     Options
 	metrics     *metrics
 	limits      *limiter
+	logins      *loginTimes
 	failureStep time.Duration
+	badStep     time.Duration
 
 	mu        sync.Mutex
 	phase     phase
@@ -87,7 +94,9 @@ func New(options Options) *Server {
 	s := &Server{
 		options:     options,
 		limits:      newLimiter(),
+		logins:      newLoginTimes(loginTimesMax),
 		failureStep: failureStep,
+		badStep:     badStep,
 		listeners:   make(map[net.Listener]struct{}),
 		sessions:    make(map[*session]struct{}),
 	}

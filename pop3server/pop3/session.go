@@ -45,6 +45,7 @@ type session struct {
 	record directory.Record
 	mail   maildrop.Session // nil before login
 	list   *listing
+	utf8   bool // the client has asked for messages with UTF-8 in their headers
 
 	failures int // logins on this connection
 	bad      int // commands in a row

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -161,6 +162,26 @@ func TestCutDuringThePauseOfAFailedLogin(t *testing.T) {
 			t.Errorf("Shutdown gives %v", err)
 		}
 		f.expectElapsed(start, time.Second)
+	})
+}
+
+// Neither does a slow answer to a bad command.
+func TestCutDuringThePauseOfABadCommand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t)
+		f.badStep = badStep
+		c := f.pipe(config.StartTLS)
+		c.expect("+OK ready")
+		c.login()
+		c.script(strings.Repeat("C: X\nS: "+unknown+"\n", 18) + "C: X")
+		start := time.Now()
+		result := f.shutdown(time.Millisecond)
+		c.script("S: " + unknown + "\nS: " + shuttingDown)
+		c.expectClosed()
+		if err := <-result; !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Shutdown gives %v", err)
+		}
+		f.expectElapsed(start, time.Millisecond)
 	})
 }
 
