@@ -57,13 +57,16 @@ func (s *session) execute(line []byte) error {
 	started := time.Now()
 	s.log.commands++
 	c, err := parseCommand(line)
+	s.protocol.received(c)
 	if err == nil {
 		err = s.carryOut(c)
 	} else {
 		err = refuseControl
 	}
 	s.server.metrics.observe(string(c.keyword), resultOf(err), time.Since(started))
-	return s.conclude(err)
+	err = s.conclude(err)
+	s.protocol.answered()
+	return err
 }
 
 // carryOut finds the handler and runs it, if the state allows.

@@ -101,6 +101,7 @@ type fixture struct {
 	registry *prometheus.Registry
 	ca       *tlstest.CA
 
+	proxies   *config.ProxyProtocol      // in front of the listeners
 	listening map[config.Security]string // addresses
 	dialed    []net.Conn
 
@@ -194,7 +195,8 @@ func (f *fixture) listen(security config.Security) string {
 		f.t.Fatal(err)
 	}
 	served := make(chan error, 1)
-	go func() { served <- f.Serve(context.Background(), listener, security) }()
+	settings := config.Listener{Security: security, ProxyProtocol: f.proxies}
+	go func() { served <- f.Serve(context.Background(), listener, settings) }()
 	f.t.Cleanup(func() {
 		for _, c := range f.dialed {
 			_ = c.Close()
@@ -329,7 +331,7 @@ func (f *fixture) pipe(security config.Security) *client {
 	f.t.Helper()
 	ours, theirs := net.Pipe()
 	f.t.Cleanup(func() { _ = ours.Close() })
-	go f.serve(theirs, security)
+	go f.serve(theirs, entrance{security: security})
 	return newClient(f.t, ours)
 }
 

@@ -61,7 +61,7 @@ func FuzzSessionOfAStranger(f *testing.F) {
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			s.serve(theirs, config.StartTLS)
+			s.serve(theirs, entrance{security: config.StartTLS})
 		}()
 		go func() {
 			_, _ = ours.Write(text)

@@ -56,6 +56,7 @@ type Settings struct {
 	SortOrder      config.SortOrder
 	Capabilities   []config.Capability // beyond Exchange's
 	Retention      config.Retention    // for EXPIRE; the store follows it by itself
+	ProtocolLog    bool
 }
 
 // SettingsOf gives the settings that a configuration asks for, whose defaults must have been filled.
@@ -69,6 +70,7 @@ func SettingsOf(c *config.Config) Settings {
 		SortOrder:      c.SortOrder,
 		Capabilities:   c.ExtendedCapabilities,
 		Retention:      c.Maildrop.Retention,
+		ProtocolLog:    c.Log.Protocol,
 	}
 }
 
@@ -80,6 +82,10 @@ type Server struct {
 	logins      *loginTimes
 	failureStep time.Duration
 	badStep     time.Duration
+	headerTime  time.Duration
+	protocol    *slog.Logger    // of the protocol log
+	draining    context.Context // done when Shutdown has begun
+	drained     context.CancelFunc
 
 	mu        sync.Mutex
 	phase     phase
@@ -97,9 +103,12 @@ func New(options Options) *Server {
 		logins:      newLoginTimes(loginTimesMax),
 		failureStep: failureStep,
 		badStep:     badStep,
+		headerTime:  proxyHeaderTime,
+		protocol:    newProtocolLogger(options.Log),
 		listeners:   make(map[net.Listener]struct{}),
 		sessions:    make(map[*session]struct{}),
 	}
+	s.draining, s.drained = context.WithCancel(context.Background())
 	s.metrics = newMetrics(options.Registerer, s.Sessions)
 	return s
 }

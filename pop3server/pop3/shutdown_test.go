@@ -210,7 +210,7 @@ func TestNoNewConnectionsWhileDraining(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Serve(context.Background(), listener, config.StartTLS); err != nil {
+	if err := f.Serve(context.Background(), listener, config.Listener{Security: config.StartTLS}); err != nil {
 		t.Errorf("Serve after Shutdown: %v", err)
 	}
 }
@@ -225,7 +225,7 @@ func TestServeEnds(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(context.Background())
 		served := make(chan error, 1)
-		go func() { served <- f.Serve(ctx, listener, config.StartTLS) }()
+		go func() { served <- f.Serve(ctx, listener, config.Listener{Security: config.StartTLS}) }()
 		if byContext {
 			cancel()
 		} else {
