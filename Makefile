@@ -37,10 +37,10 @@ generate: $(BIN)/controller-gen ## Generate deep copies, apply configurations, C
 	sed -n '/^rules:/,$$p' config/rbac/role.yaml > charts/popservice/files/rules.yaml
 
 ##@ Test
-.PHONY: test unit manifests envtest e2e chaos lint verify fuzz bench
+.PHONY: test unit manifests differential envtest e2e chaos lint verify fuzz bench
 test: ## Set up everything and run all tests, the quick ones first
-	@for part in unit lint verify manifests envtest e2e; do \
-	  echo "--- make $$part"; $(MAKE) --no-print-directory $$part; done
+	@for part in unit lint verify manifests differential envtest e2e; do \
+	  echo "--- make $$part"; $(MAKE) --no-print-directory $$part TRIALS=$${TRIALS:-400}; done
 	@echo "all tests passed"
 
 unit: ## Run the tests that need Go alone
@@ -54,6 +54,10 @@ verify: ## Check that generated files are what generate would make
 
 manifests: $(BIN)/kustomize ## Check that the chart and config/default give the same objects
 	KUSTOMIZE=$(BIN)/kustomize HELM="$$($(CLUSTER) bin)/helm" $(GO) test -tags manifests -count=1 ./test/manifests
+
+differential: ## Play the same random commands (TRIALS, 10000) to pop3d and to a real Dovecot and compare (root on Debian)
+	@hack/packages.sh doveadm=dovecot-core /usr/lib/dovecot/pop3=dovecot-pop3d
+	$(GO) test -tags differential -count=1 -timeout 2h -v ./test/differential -args -trials $${TRIALS:-10000}
 
 envtest: ## Run the operator against a real API server, etcd and controller manager
 	KUBEBUILDER_ASSETS="$$($(CLUSTER) assets)" $(GO) test -tags envtest -count=1 -timeout 20m ./api/... ./controllers/...

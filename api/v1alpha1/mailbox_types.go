@@ -59,6 +59,9 @@ type MailboxSpec struct {
 	// +optional
 	// +kubebuilder:default=Enabled
 	State MailboxState `json:"state,omitempty"`
+	// pop3 says how the mailbox is opened over POP3. What it leaves out, the PopService says.
+	// +optional
+	POP3 MailboxPOP3 `json:"pop3,omitzero"`
 	// quota bounds the maildrop. What it leaves out, the PopService's mailboxDefaults say.
 	// +optional
 	Quota Quota `json:"quota,omitzero"`
@@ -106,6 +109,28 @@ type MailboxState string
 const (
 	MailboxEnabled  MailboxState = "Enabled"
 	MailboxDisabled MailboxState = "Disabled"
+)
+
+// MailboxPOP3 says how a mailbox is opened over POP3.
+type MailboxPOP3 struct {
+	// access Refused refuses logins, as if the password were wrong, while mail is taken still.
+	// +optional
+	// +kubebuilder:default=Allowed
+	Access MailboxAccess `json:"access,omitempty"`
+	// messageSize says what STAT and LIST tell, in place of the PopService's messageSize.
+	// +optional
+	MessageSize MessageSize `json:"messageSize,omitempty"`
+}
+
+// MailboxAccess says whether a mailbox can be opened.
+//
+// +kubebuilder:validation:Enum=Allowed;Refused
+type MailboxAccess string
+
+// Whether it can be opened.
+const (
+	AccessAllowed MailboxAccess = "Allowed"
+	AccessRefused MailboxAccess = "Refused"
 )
 
 // AdoptionPolicy says whether a Mailbox takes over the maildrop of another one.

@@ -102,6 +102,23 @@ type PopServiceSpec struct {
 	// +kubebuilder:default=Storage
 	MessageSize MessageSize `json:"messageSize,omitempty"`
 
+	// sortOrder is the order in which messages are numbered: Ascending begins with the oldest one, Descending with the newest. Unique-ids
+	// do not depend on it.
+	// +optional
+	// +kubebuilder:default=Ascending
+	SortOrder SortOrder `json:"sortOrder,omitempty"`
+
+	// extendedCapabilities are those of RFC 2449, RFC 3206 and RFC 6856 that Exchange does not have and that CAPA is to tell of.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=8
+	// +kubebuilder:validation:XValidation:rule="!self.exists(c, c == 'AUTH-RESP-CODE') || self.exists(c, c == 'RESP-CODES')",message="AUTH-RESP-CODE needs RESP-CODES (RFC 3206)"
+	ExtendedCapabilities []Capability `json:"extendedCapabilities,omitempty"`
+
+	// protocolLog logs what clients and servers say to each other, without passwords, tokens and mail.
+	// +optional
+	ProtocolLog ProtocolLog `json:"protocolLog,omitzero"`
+
 	// delivery says how mail enters.
 	// +optional
 	// +kubebuilder:default={}
@@ -174,6 +191,45 @@ type Listener struct {
 	// security says how the listener comes to TLS.
 	// +required
 	Security ListenerSecurity `json:"security"`
+	// proxyProtocol takes the client's address from the load balancers in front, which must send it then. Left out, there are none.
+	// +optional
+	ProxyProtocol *ProxyProtocol `json:"proxyProtocol,omitempty"`
+}
+
+// ProxyProtocol is version 1 and 2 of the PROXY protocol.
+type ProxyProtocol struct {
+	// trustedNetworks are those of the load balancers. A connection from one of them must begin with the PROXY header; in one from
+	// elsewhere, none is looked for.
+	// +required
+	// +listType=set
+	// +kubebuilder:validation:MinItems=1
+	// +kubebuilder:validation:MaxItems=64
+	// +kubebuilder:validation:items:MaxLength=64
+	// +kubebuilder:validation:XValidation:rule="self.all(n, isCIDR(n))",message="each must be a network such as 10.0.0.0/8"
+	TrustedNetworks []string `json:"trustedNetworks"`
+}
+
+// SortOrder is an order of messages.
+//
+// +kubebuilder:validation:Enum=Ascending;Descending
+type SortOrder string
+
+// The orders.
+const (
+	SortAscending  SortOrder = "Ascending"
+	SortDescending SortOrder = "Descending"
+)
+
+// Capability is a capability of CAPA (RFC 2449).
+//
+// +kubebuilder:validation:Enum=RESP-CODES;AUTH-RESP-CODE;PIPELINING;EXPIRE;LOGIN-DELAY;IMPLEMENTATION;UTF8;LANG
+type Capability string
+
+// ProtocolLog says whether the protocol is logged.
+type ProtocolLog struct {
+	// enabled logs each command and the status line of each reply as a JSON line of the servers' logs.
+	// +optional
+	Enabled bool `json:"enabled,omitempty"`
 }
 
 // TLSVersion is a version of TLS.
@@ -292,6 +348,12 @@ type Timeouts struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=300
 	TLSHandshakeSeconds int32 `json:"tlsHandshakeSeconds,omitempty"`
+	// writeSeconds is how long a client may take for each 64 KiB that it is sent.
+	// +optional
+	// +kubebuilder:default=60
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=3600
+	WriteSeconds int32 `json:"writeSeconds,omitempty"`
 	// drainSeconds is how long sessions may go on when a server is to stop.
 	// +optional
 	// +kubebuilder:default=300
@@ -332,6 +394,18 @@ type Limits struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=100
 	MaxFailedLogins int32 `json:"maxFailedLogins,omitempty"`
+	// maxBadCommands is how many bad commands a client may send in a row before its connection is closed.
+	// +optional
+	// +kubebuilder:default=20
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=10000
+	MaxBadCommands int32 `json:"maxBadCommands,omitempty"`
+	// loginDelaySeconds is how long after a login to a mailbox a server refuses the next one; 0 is not at all. extendedCapabilities can
+	// tell clients of it.
+	// +optional
+	// +kubebuilder:validation:Minimum=0
+	// +kubebuilder:validation:Maximum=86400
+	LoginDelaySeconds int32 `json:"loginDelaySeconds,omitempty"`
 }
 
 // MessageSize is what STAT and LIST give as a message's size.

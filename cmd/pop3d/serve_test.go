@@ -152,6 +152,31 @@ func TestConfigurationChanges(t *testing.T) {
 	session.do("STAT", "+OK 0 0")
 }
 
+// RFC 2449 §5: what CAPA tells follows the configuration, and a client that is logged in learns the version.
+func TestCapabilitiesChange(t *testing.T) {
+	t.Parallel()
+	p := newProgram(t).prepare().start()
+	const exchange = "[TOP UIDL SASL PLAIN USER"
+	session := p.pops().login("alice@example.com", "secret-of-alice", "+OK")
+	if got := fmt.Sprint(session.list("CAPA")); got != exchange+"]" {
+		t.Errorf("CAPA gives %s", got)
+	}
+	p.config.Revision, p.config.ExtendedCapabilities = "2", config.Capabilities()
+	p.config.Maildrop.Retention.ReadMaxAgeSeconds = 7 * 24 * 60 * 60
+	p.writeConfig()
+	p.expectRevision("2", "")
+	const extended = exchange + " RESP-CODES AUTH-RESP-CODE PIPELINING EXPIRE 7 LOGIN-DELAY 0"
+	session = p.pops()
+	if got := fmt.Sprint(session.list("CAPA")); got != extended+" UTF8 USER LANG]" {
+		t.Errorf("CAPA before login gives %s", got)
+	}
+	session.login("alice@example.com", "wrong", "-ERR [AUTH] Logon failure: ")
+	session.login("alice@example.com", "secret-of-alice", "+OK")
+	if got := fmt.Sprint(session.list("CAPA")); got != extended+" IMPLEMENTATION PopService-pop3d-1.2.3 UTF8 USER LANG]" {
+		t.Errorf("CAPA after login gives %s", got)
+	}
+}
+
 // expectRevision waits until a revision runs and a newer one is refused for this reason.
 func (p *program) expectRevision(revision, refused string) {
 	p.t.Helper()

@@ -69,6 +69,8 @@ func (e *entry) newRecord(defaults v1alpha1.Quota) (directory.Record, error) {
 		Adopt:   spec.AdoptionPolicy == v1alpha1.AdoptAdopt,
 		State:   state,
 		Quota:   quota,
+		NoPOP3:  spec.POP3.Access == v1alpha1.AccessRefused,
+		Size:    string(spec.POP3.MessageSize),
 	}, nil
 }
 
@@ -105,6 +107,7 @@ func merge(before, wanted []directory.Record, revision int64) (merged []director
 // sameRecord tells whether two records are the same to a server.
 func sameRecord(a, b directory.Record) bool {
 	return a.Address == b.Address && a.Owner == b.Owner && a.Adopt == b.Adopt && a.State == b.State && a.Quota == b.Quota &&
+		a.NoPOP3 == b.NoPOP3 && a.Size == b.Size &&
 		slices.Equal(a.Aliases, b.Aliases) && slices.EqualFunc(a.Credentials, b.Credentials, sameCredential)
 }
 

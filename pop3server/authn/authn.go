@@ -82,10 +82,10 @@ func (a *Authenticator) Verify(
 	return record, nil
 }
 
-// candidates gives the mailbox and what may open it: nothing where it is unknown or disabled.
+// candidates gives the mailbox and what may open it: nothing where it is unknown, disabled, or not for POP3.
 func (a *Authenticator) candidates(name string) (directory.Record, []directory.Credential) {
 	record, ok := a.lookup(name)
-	if !ok || record.State != directory.Enabled {
+	if !ok || record.State != directory.Enabled || record.NoPOP3 {
 		return directory.Record{}, nil
 	}
 	return record, record.Credentials

@@ -42,6 +42,11 @@ type Config struct {
 	Timeouts Timeouts `json:"timeouts,omitempty"`
 	// Limits bound what one server spends on its clients. Live, for connections that are made afterwards.
 	Limits Limits `json:"limits,omitempty"`
+	// SortOrder is the order in which messages are numbered (MessageRetrievalSortOrder). Live, for logins that come afterwards.
+	SortOrder SortOrder `json:"sortOrder,omitempty"`
+	// ExtendedCapabilities are those that Exchange does not have and that CAPA is to tell of. Live, for connections that are made
+	// afterwards.
+	ExtendedCapabilities []Capability `json:"extendedCapabilities,omitempty"`
 	// Banner is the text of the greeting, at most 506 octets: "+OK " and CRLF make it 512 (C0001). Live.
 	Banner string `json:"banner,omitempty"`
 	// Log says how much is logged. Live.
@@ -65,6 +70,44 @@ type Listener struct {
 	Name     string   `json:"name"`
 	Address  string   `json:"address"` // host:port; an empty host means every address
 	Security Security `json:"security"`
+	// ProxyProtocol takes the client's address from the proxies in front; absent means that there are none.
+	ProxyProtocol *ProxyProtocol `json:"proxyProtocol,omitempty"`
+}
+
+// ProxyProtocol is version 1 and 2 of the PROXY protocol. From a trusted network each connection must begin with its header;
+// from any other, none is looked for.
+type ProxyProtocol struct {
+	TrustedNetworks []string `json:"trustedNetworks"` // in CIDR notation, 1 to 64
+}
+
+// SortOrder is an order of messages, by their unique-ids.
+type SortOrder string
+
+// The orders.
+const (
+	Ascending  SortOrder = "Ascending"  // the oldest one is number 1, Exchange's default
+	Descending SortOrder = "Descending" // the newest one is number 1
+)
+
+// Capability is a capability of CAPA (RFC 2449) that is off by default, as Exchange does not have it.
+type Capability string
+
+// The capabilities.
+const (
+	CapabilityRespCodes      Capability = "RESP-CODES"     // RFC 2449 §6.4
+	CapabilityAuthRespCode   Capability = "AUTH-RESP-CODE" // RFC 3206
+	CapabilityPipelining     Capability = "PIPELINING"     // RFC 2449 §6.6
+	CapabilityExpire         Capability = "EXPIRE"         // RFC 2449 §6.7: what the retention says
+	CapabilityLoginDelay     Capability = "LOGIN-DELAY"    // RFC 2449 §6.5: limits.loginDelaySeconds
+	CapabilityImplementation Capability = "IMPLEMENTATION" // RFC 2449 §6.9, after login
+	CapabilityUTF8           Capability = "UTF8"           // RFC 6856 §2
+	CapabilityLang           Capability = "LANG"           // RFC 6856 §3
+)
+
+// Capabilities are all that there are.
+func Capabilities() []Capability {
+	return []Capability{CapabilityRespCodes, CapabilityAuthRespCode, CapabilityPipelining, CapabilityExpire,
+		CapabilityLoginDelay, CapabilityImplementation, CapabilityUTF8, CapabilityLang}
 }
 
 // OverQuotaReply is what LMTP answers for a mailbox that has reached its quota.
@@ -245,6 +288,8 @@ type Limits struct {
 	MaxFailedLogins            int `json:"maxFailedLogins,omitempty"` // on one connection (C0005)
 	MaxBadCommands             int `json:"maxBadCommands,omitempty"`  // in a row, on one connection
 	MaxConcurrentVerifications int `json:"maxConcurrentVerifications,omitempty"`
+	// LoginDelaySeconds is how long after a login to a mailbox the next one is refused, on this server; 0 is not at all.
+	LoginDelaySeconds int `json:"loginDelaySeconds,omitempty"`
 }
 
 // LogLevel is the least important level that is logged.
@@ -261,4 +306,7 @@ const (
 // Log says how much is logged. Lines are JSON on standard error and hold no secret at any level.
 type Log struct {
 	Level LogLevel `json:"level,omitempty"`
+	// Protocol logs every command and every reply's status line, whatever the level, with passwords and tokens masked
+	// (ProtocolLogEnabled).
+	Protocol bool `json:"protocol,omitempty"`
 }

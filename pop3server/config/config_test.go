@@ -150,6 +150,17 @@ func TestValidateNamesFieldAndRange(t *testing.T) {
 		{"long banner", func(c *Config) { c.Banner = strings.Repeat("x", 507) }, "banner: has 507 octets, at most 506 are allowed"},
 		{"banner of two lines", func(c *Config) { c.Banner = "a\r\nb" }, "banner: must not have CR, LF or NUL"},
 		{"banner with timestamp", func(c *Config) { c.Banner = "hi <1896.697@dbc.example>" }, "banner: must not have a text of"},
+		{"banner with a response code", func(c *Config) {
+			c.Banner, c.ExtendedCapabilities = "[x] ready", []Capability{CapabilityRespCodes}
+		}, "banner: must not begin with [ where extendedCapabilities has RESP-CODES"},
+		{"capability", func(c *Config) { c.ExtendedCapabilities = []Capability{"XTND"} },
+			`extendedCapabilities[0]: "XTND" is not one of ["RESP-CODES"`},
+		{"capability twice", func(c *Config) { c.ExtendedCapabilities = []Capability{CapabilityLang, CapabilityLang} },
+			`extendedCapabilities[1]: "LANG" is taken by extendedCapabilities[0] already`},
+		{"AUTH-RESP-CODE alone", func(c *Config) { c.ExtendedCapabilities = []Capability{CapabilityAuthRespCode} },
+			"extendedCapabilities: AUTH-RESP-CODE needs RESP-CODES (RFC 3206 §6)"},
+		{"login delay", func(c *Config) { c.Limits.LoginDelaySeconds = 86401 },
+			"limits.loginDelaySeconds: 86401 is out of range 0 to 86400"},
 		{"log level", func(c *Config) { c.Log.Level = "info" }, `log.level: "info" is not one of`},
 	} {
 		t.Run(test.name, func(t *testing.T) {
@@ -176,6 +187,8 @@ func TestValidateAccepts(t *testing.T) {
 		"LMTP TLS for everybody": func(c *Config) {
 			c.LMTP.TLS = &LMTPTLS{CertFile: "c", KeyFile: "k", Mode: LMTPTLSOffered}
 		},
+		"all capabilities":          func(c *Config) { c.ExtendedCapabilities = Capabilities() },
+		"a banner with brackets":    func(c *Config) { c.Banner = "[x] ready" },
 		"a wildcard":                withServerName("*.example.com"),
 		"TLS without a certificate": func(c *Config) { c.TLS.Certificates = nil },
 	} {

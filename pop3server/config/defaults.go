@@ -28,6 +28,7 @@ func DefaultMechanisms() []Mechanism { return []Mechanism{MechanismUser, Mechani
 // Default fills every setting that the file leaves out.
 func (c *Config) Default() {
 	set(&c.Banner, DefaultBanner)
+	set(&c.SortOrder, Ascending)
 	set(&c.Maildrop.Size, StorageSize)
 	set(&c.TLS.MinVersion, TLS12)
 	set(&c.Log.Level, LogInfo)

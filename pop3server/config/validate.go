@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"regexp"
 	"slices"
 	"strconv"
@@ -27,6 +28,7 @@ const (
 	maxAgeSeconds     = 100 * 366 * maxSeconds
 	maxHeaderOctets   = 200
 	maxWarningOctets  = 8 << 10
+	maxNetworks       = 64
 )
 
 var (
@@ -62,7 +64,9 @@ func (c *Config) Validate() error {
 	c.Authentication.check(&p)
 	c.Timeouts.check(&p)
 	c.Limits.check(&p)
-	checkBanner(&p, c.Banner)
+	c.checkBanner(&p)
+	oneOf(&p, "sortOrder", c.SortOrder, Ascending, Descending)
+	c.checkCapabilities(&p)
 	oneOf(&p, "log.level", c.Log.Level, LogDebug, LogInfo, LogWarn, LogError)
 	return errors.Join(p...)
 }
@@ -77,6 +81,31 @@ func (c *Config) checkListeners(p *problems) {
 		}
 		names.check(p, field+".name", l.Name)
 		oneOf(p, field+".security", l.Security, StartTLS, ImplicitTLS, Plaintext)
+		if l.ProxyProtocol != nil {
+			l.ProxyProtocol.check(p, field+".proxyProtocol.trustedNetworks")
+		}
+	}
+}
+
+func (x *ProxyProtocol) check(p *problems, field string) {
+	inRange(p, "the number of "+field, len(x.TrustedNetworks), 1, maxNetworks)
+	for i, network := range x.TrustedNetworks {
+		if _, err := netip.ParsePrefix(network); err != nil {
+			p.add(fmt.Sprintf("%s[%d]", field, i), "%q is not a network in CIDR notation, such as 10.0.0.0/8", network)
+		}
+	}
+}
+
+func (c *Config) checkCapabilities(p *problems) {
+	names := unique{}
+	for i, name := range c.ExtendedCapabilities {
+		field := fmt.Sprintf("extendedCapabilities[%d]", i)
+		oneOf(p, field, name, Capabilities()...)
+		names.check(p, field, string(name))
+	}
+	if slices.Contains(c.ExtendedCapabilities, CapabilityAuthRespCode) &&
+		!slices.Contains(c.ExtendedCapabilities, CapabilityRespCodes) {
+		p.add("extendedCapabilities", "%s needs %s (RFC 3206 §6)", CapabilityAuthRespCode, CapabilityRespCodes)
 	}
 }
 
@@ -203,10 +232,12 @@ func (l *Limits) check(p *problems) {
 	inRange(p, "limits.maxConnectionsPerMailbox", l.MaxConnectionsPerMailbox, 1, maxCount)
 	inRange(p, "limits.maxFailedLogins", l.MaxFailedLogins, 1, maxCount)
 	inRange(p, "limits.maxBadCommands", l.MaxBadCommands, 1, maxCount)
+	inRange(p, "limits.loginDelaySeconds", l.LoginDelaySeconds, 0, maxSeconds)
 	inRange(p, "limits.maxConcurrentVerifications", l.MaxConcurrentVerifications, 1, maxCount)
 }
 
-func checkBanner(p *problems, banner string) {
+func (c *Config) checkBanner(p *problems) {
+	banner := c.Banner
 	if len(banner) > maxBannerOctets {
 		p.add("banner", "has %d octets, at most %d are allowed", len(banner), maxBannerOctets)
 	}
@@ -215,6 +246,10 @@ func checkBanner(p *problems, banner string) {
 	}
 	if apopTimestamp.MatchString(banner) {
 		p.add("banner", "must not have a text of the form <…@…>: clients would take it for an offer of APOP")
+	}
+	if strings.HasPrefix(banner, "[") && slices.Contains(c.ExtendedCapabilities, CapabilityRespCodes) {
+		p.add("banner", "must not begin with [ where extendedCapabilities has %s: clients would take it for a response code "+
+			"(RFC 2449 §6.4)", CapabilityRespCodes)
 	}
 }
 

@@ -138,6 +138,8 @@ func (r Record) check(bucket, previous string) error {
 		return errors.New("owner must be set")
 	case r.State != Enabled && r.State != Disabled && r.State != Purged:
 		return fmt.Errorf("state must be %s, %s or %s", Enabled, Disabled, Purged)
+	case r.Size != "" && r.Size != "Storage" && r.Size != "Exact":
+		return errors.New("size must be Storage or Exact")
 	case r.Quota.IssueWarning < 0 || r.Quota.ProhibitReceive < 0:
 		return errors.New("quota must not be negative")
 	}

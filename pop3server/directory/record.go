@@ -57,6 +57,10 @@ type Record struct {
 	Adopt bool  `json:"adopt,omitempty"`
 	State State `json:"state"`
 	Quota Quota `json:"quota"`
+	// NoPOP3 refuses logins, and lets mail in.
+	NoPOP3 bool `json:"noPOP3,omitempty"`
+	// Size says what STAT and LIST tell, Storage or Exact; empty is what the server's configuration says.
+	Size string `json:"size,omitempty"`
 	// Credentials are the ways in; any one of them will do.
 	Credentials []Credential `json:"credentials,omitempty"`
 	// Since is the revision of the bucket in which this record last changed: a server that has loaded that revision or a

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"fmt"
 	"net"
+	"net/netip"
 	"runtime/debug"
 	"syscall"
 	"time"
@@ -21,8 +22,12 @@ const (
 
 // Serve takes connections from the listener until the context is done, the server is shut down, or the listener fails for
 // good; only then is there an error. It closes the listener. Sessions go on until they end or Shutdown ends them.
-func (s *Server) Serve(ctx context.Context, listener net.Listener, security config.Security) error {
+func (s *Server) Serve(ctx context.Context, listener net.Listener, settings config.Listener) error {
 	defer func() { _ = listener.Close() }()
+	trusted, err := proxiesOf(settings.ProxyProtocol)
+	if err != nil {
+		return fmt.Errorf("serve POP3 on %s: %w", listener.Addr(), err)
+	}
 	if !s.addListener(listener) {
 		return nil
 	}
@@ -34,7 +39,7 @@ func (s *Server) Serve(ctx context.Context, listener net.Listener, security conf
 		if err != nil {
 			return s.acceptError(ctx, listener, err)
 		}
-		go s.serve(conn, security)
+		go s.serve(conn, entrance{settings.Security, trusted})
 	}
 }
 
@@ -76,8 +81,14 @@ func (s *Server) acceptError(ctx context.Context, listener net.Listener, err err
 	return fmt.Errorf("accept POP3 connections on %s: %w", listener.Addr(), err)
 }
 
+// entrance is how the connections of a listener begin.
+type entrance struct {
+	security config.Security
+	proxies  proxies
+}
+
 // serve serves one connection, from a goroutine of its own. A panic ends its session alone.
-func (s *Server) serve(conn net.Conn, security config.Security) {
+func (s *Server) serve(conn net.Conn, through entrance) {
 	defer func() {
 		if p := recover(); p != nil {
 			s.options.Log.Error("session panicked", "panic", p, "stack", string(debug.Stack()))
@@ -85,13 +96,27 @@ func (s *Server) serve(conn net.Conn, security config.Security) {
 		}
 	}()
 	settings := s.options.Settings()
-	address := addressOf(conn)
-	if !s.limits.connect(address, settings.Limits) {
+	if !s.limits.connect(settings.Limits) {
+		s.refuseConnection(conn, through.security)
+		return
+	}
+	defer s.limits.disconnect()
+	behind, client, err := s.clientOn(conn, through.proxies)
+	if err != nil {
+		s.refuseHeader(conn, client, err)
+		return
+	}
+	s.serveClient(behind, client, through.security, settings)
+}
+
+// serveClient serves a client whose address is known.
+func (s *Server) serveClient(conn net.Conn, client netip.Addr, security config.Security, settings Settings) {
+	if !s.limits.arrive(client, settings.Limits) {
 		s.refuseConnection(conn, security)
 		return
 	}
-	defer s.limits.disconnect(address)
-	session := newSession(s, conn, security, settings)
+	defer s.limits.depart(client)
+	session := newSession(s, conn, client, security, settings)
 	if !s.add(session) {
 		_ = conn.Close()
 		return
@@ -105,7 +130,7 @@ func (s *Server) refuseConnection(conn net.Conn, security config.Security) {
 	s.metrics.refused.Inc()
 	if security != config.ImplicitTLS {
 		_ = conn.SetWriteDeadline(time.Now().Add(refuseTime))
-		_, _ = conn.Write([]byte("-ERR " + refuseConnections.text + "\r\n")) // it is closed either way
+		_, _ = conn.Write([]byte(refuseConnections.line(s.options.Settings()))) // it is closed either way
 	}
 	_ = conn.Close()
 }

@@ -138,10 +138,12 @@ func (s *session) challenge(challenge []byte, maxOctets int) ([]byte, error) {
 	s.wire.writeString("+ ")
 	s.wire.write(base64.StdEncoding.AppendEncode(nil, challenge))
 	s.wire.writeString("\r\n")
+	s.protocol.answered()
 	line, err := s.responseLine(maxOctets)
 	if err != nil {
 		return nil, &exchangeError{err}
 	}
+	s.protocol.receivedResponse()
 	defer clear(line)
 	if string(line) == "*" {
 		return nil, refuseCanceled

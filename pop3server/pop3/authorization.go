@@ -1,10 +1,12 @@
 package pop3
 
 import (
+	"cmp"
 	"errors"
 	"fmt"
 	"slices"
 	"time"
+	"unicode/utf8"
 
 	"github.com/popservice/popservice/pop3server/authn"
 	"github.com/popservice/popservice/pop3server/config"
@@ -66,8 +68,15 @@ func (s *session) pass(args arguments) error {
 	return s.logIn(config.MechanismUser, "User successfully logged on.")
 }
 
-// verify checks a name and a password and remembers whose they are.
+// errNotUTF8 rejects a name or a password.
+var errNotUTF8 = errors.New("name or password is not UTF-8")
+
+// verify checks a name and a password and remembers whose they are. RFC 6856 §2.2: where UTF8 USER is told, those that are not
+// UTF-8 are rejected.
 func (s *session) verify(name string, password []byte) error {
+	if s.settings.has(config.CapabilityUTF8) && (!utf8.ValidString(name) || !utf8.Valid(password)) {
+		return errNotUTF8
+	}
 	record, err := s.server.options.Verifier.Verify(s.ctx, name, password, s.remote)
 	if err != nil {
 		return err
@@ -105,8 +114,25 @@ func (s *session) pause(d time.Duration) {
 	}
 }
 
-// logIn opens the mailbox of the record, answers, and enters the TRANSACTION state.
+// logIn opens the mailbox of the record, answers, and enters the TRANSACTION state. That a login comes too early is told only
+// here, to one who knows the password (RFC 2449 §8.1.1), and is no failure.
 func (s *session) logIn(mechanism config.Mechanism, text string) error {
+	if !s.server.logins.admit(s.record.ID, seconds(s.settings.Limits.LoginDelaySeconds)) {
+		s.server.metrics.login(mechanism, "delayed")
+		return refuseLoginDelay
+	}
+	if err := s.openMailbox(mechanism); err != nil {
+		s.server.logins.forget(s.record.ID)
+		return err
+	}
+	s.server.metrics.login(mechanism, "ok")
+	s.state = transaction
+	s.ok(text)
+	return nil
+}
+
+// openMailbox opens the mailbox of the record, if there are not too many sessions in it.
+func (s *session) openMailbox(mechanism config.Mechanism) error {
 	if !s.server.limits.open(s.record.ID, s.settings.Limits) {
 		s.server.metrics.login(mechanism, "limited")
 		return refuseMailboxConnections
@@ -114,12 +140,17 @@ func (s *session) logIn(mechanism config.Mechanism, text string) error {
 	if err := s.openMaildrop(); err != nil {
 		s.server.limits.close(s.record.ID)
 		s.server.metrics.login(mechanism, "unavailable")
-		return s.storeFailed(refuseMailbox, "cannot open maildrop", err)
+		return s.storeFailed(mailboxRefusal(err), "cannot open maildrop", err)
 	}
-	s.server.metrics.login(mechanism, "ok")
-	s.state = transaction
-	s.ok(text)
 	return nil
+}
+
+// mailboxRefusal answers where a maildrop cannot be opened: does it pass by itself?
+func mailboxRefusal(err error) *refusal {
+	if errors.Is(err, maildrop.ErrForeignOwner) {
+		return refuseForeign
+	}
+	return refuseMailbox
 }
 
 // openMaildrop takes the snapshot that the session works on ([MS-STANXPOP3] C0004). RFC 1939 §4 asks for an exclusive-access
@@ -131,6 +162,7 @@ func (s *session) openMaildrop() error {
 		return fmt.Errorf("open maildrop: %w", err)
 	}
 	s.mail = mail
-	s.list = newListing(mail.Messages(), s.settings.Size == config.ExactSize)
+	size := cmp.Or(config.SizeMode(s.record.Size), s.settings.Size)
+	s.list = newListing(mail.Messages(), size == config.ExactSize, s.settings.SortOrder == config.Descending)
 	return nil
 }

@@ -1,7 +1,8 @@
 package pop3
 
 // capa is RFC 2449 §5 CAPA: Exchange's set in Exchange's order, of which a client is told what it may use on this connection as
-// it is now. USER and SASL stay the same after login (RFC 2449 §6.2, §6.3); STLS is for the AUTHORIZATION state (RFC 2595 §4).
+// it is now, and behind it what the settings add. USER and SASL stay the same after login (RFC 2449 §6.2, §6.3); STLS is for
+// the AUTHORIZATION state (RFC 2595 §4).
 func (s *session) capa(args arguments) error {
 	if !args.none() {
 		return refuseArguments
@@ -15,6 +16,7 @@ func (s *session) capa(args arguments) error {
 	if s.state == authorization && s.offersTLS() {
 		s.wire.writeString("STLS\r\n")
 	}
+	s.capaExtended()
 	s.end()
 	return nil
 }

@@ -3,6 +3,8 @@ package pop3
 import (
 	"strings"
 	"testing"
+	"testing/synctest"
+	"time"
 
 	"github.com/popservice/popservice/pop3server/config"
 )
@@ -16,9 +18,10 @@ const (
 
 // RFC 1939 §3; [MS-STANXPOP3] C0002, C0003: a command in the wrong state is refused and changes nothing.
 func TestCommandsInEachState(t *testing.T) {
-	both := map[string]bool{"CAPA": true, "QUIT": true}
-	before := map[string]bool{"USER": true, "PASS": true, "AUTH": true, "STLS": true}
+	both := map[string]bool{"CAPA": true, "QUIT": true, "LANG": true}
+	before := map[string]bool{"USER": true, "PASS": true, "AUTH": true, "STLS": true, "UTF8": true}
 	f := newFixture(t)
+	f.extend(config.CapabilityUTF8, config.CapabilityLang)
 	f.set(func(s *Settings) { s.Limits.MaxBadCommands = 100 })
 	f.deliver(alice, "A: b\r\n\r\n")
 	out, in := f.connect(), f.login()
@@ -45,6 +48,7 @@ func TestUnknownCommands(t *testing.T) {
 	for _, c := range []*client{f.connect(), f.login()} {
 		for _, command := range []string{
 			"", " ", " STAT", "APOP alice 0123456789abcdef", "XTND", "LAST", "STATX", "STA", "STAT\t \vx", "é", "GET / HTTP/1.1",
+			"UTF8", "LANG", "LANG en", // known only where the settings have them
 		} {
 			c.say(command + "\r\n")
 			if got := c.line(); got != unknown && got != "-ERR Command has a control character." {
@@ -143,15 +147,21 @@ func TestBanner(t *testing.T) {
 	}
 }
 
+// [MS-STANXPOP3] C0001: with its response code too, no reply is longer. Exchange's texts have none unless the settings say so.
 func TestRefusalsAreShort(t *testing.T) {
+	all := Settings{Capabilities: config.Capabilities()}
 	for _, r := range []*refusal{
 		refuseState, refuseTooLong, refuseMechanism, refuseCredential, refuseCanceled, refuseUnknown, refuseArguments,
-		refuseControl, refuseBase64, refuseNumber, refuseDeleted, refuseVanished, refuseUnreadable, refuseMailbox, refuseBusy,
-		refuseCertificate, refuseInjection, refuseFailedLogins, refuseBadCommands, refuseConnections, refuseMailboxConnections,
-		refuseIdle, refuseShutdown, refuseUpdate,
+		refuseControl, refuseBase64, refuseNumber, refuseDeleted, refuseVanished, refuseDamaged, refuseUnreadable, refuseUTF8,
+		refuseForeign, refuseMailbox, refuseLoginDelay, refuseBusy, refuseCertificate, refuseLanguage, refuseInjection,
+		refuseFailedLogins, refuseBadCommands, refuseConnections, refuseMailboxConnections, refuseIdle, refuseShutdown,
+		refuseUpdate,
 	} {
-		if line := "-ERR " + r.text + "\r\n"; len(line) > 512 || strings.ContainsAny(r.text, "\r\n[<") {
+		if line := r.line(all); len(line) > 512 || strings.ContainsAny(r.text, "\r\n[<") {
 			t.Errorf("%q is no status line", line)
+		}
+		if line := r.line(Settings{}); line != "-ERR "+r.text+"\r\n" {
+			t.Errorf("%q has more than its text", line)
 		}
 	}
 }
@@ -177,6 +187,33 @@ func TestBadCommandsInARow(t *testing.T) {
 		S: -ERR Too many bad commands. Connection is closed.`)
 	c.expectClosed()
 	f.expectReason("too many bad commands")
+}
+
+// The first four bad commands in a row are answered at once, each further one later, up to two seconds. One that is merely in
+// vain is none, and a good one makes up for those before it.
+func TestBadCommandsAreSlowedDown(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t)
+		f.badStep = badStep
+		f.set(func(s *Settings) { s.Limits.MaxBadCommands = 40 })
+		c := f.pipe(config.StartTLS)
+		c.expect("+OK ready")
+		c.login()
+		x := "C: X\nS: " + unknown
+		for i := range 39 {
+			start := time.Now()
+			c.script(x)
+			f.expectElapsed(start, min(max(0, time.Duration(i-3)*100*time.Millisecond), 2*time.Second))
+		}
+		start := time.Now()
+		c.script("C: RETR 1\nS: " + noMessage + "\nC: NOOP\nS: +OK\n" + strings.Repeat(x+"\n", 4))
+		f.expectElapsed(start, 0)
+		c.script(strings.Repeat(x+"\n", 35))
+		start = time.Now()
+		c.script("C: X\nS: -ERR Too many bad commands. Connection is closed.")
+		f.expectElapsed(start, 0)
+		c.expectClosed()
+	})
 }
 
 func TestParseCount(t *testing.T) {

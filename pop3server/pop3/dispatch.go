@@ -3,6 +3,16 @@ package pop3
 import (
 	"errors"
 	"time"
+
+	"github.com/popservice/popservice/pop3server/config"
+)
+
+// The first bad commands in a row are answered at once, each further one later than the one before it, so that a client that
+// guesses or is broken does not spin.
+const (
+	badAtOnce = 4
+	badStep   = 100 * time.Millisecond
+	badMost   = 2 * time.Second
 )
 
 // handler carries out a command. It sends the positive reply itself and gives nil, or gives a *refusal, which is sent for it.
@@ -12,7 +22,8 @@ type handler struct {
 	states state
 }
 
-// commands are those of RFC 1939, RFC 2449 (CAPA), RFC 2595 (STLS) and RFC 5034 (AUTH). [MS-STANXPOP3] V0012: there is no APOP.
+// commands are those of RFC 1939, RFC 2449 (CAPA), RFC 2595 (STLS), RFC 5034 (AUTH) and RFC 6856 (UTF8, LANG).
+// [MS-STANXPOP3] V0012: there is no APOP.
 var commands = map[string]handler{
 	"USER": {(*session).userCommand, authorization},
 	"PASS": {(*session).pass, authorization},
@@ -28,6 +39,17 @@ var commands = map[string]handler{
 	"RSET": {(*session).rset, transaction},
 	"TOP":  {(*session).top, transaction},
 	"UIDL": {(*session).uidl, transaction},
+	"UTF8": {(*session).utf8Command, authorization},
+	"LANG": {(*session).lang, authorization | transaction},
+}
+
+// extensions are the commands that are known only where the settings have the capability.
+var extensions = map[string]config.Capability{"UTF8": config.CapabilityUTF8, "LANG": config.CapabilityLang}
+
+// knows tells whether there is such a command under the settings.
+func (s *session) knows(keyword string) bool {
+	capability, extended := extensions[keyword]
+	return !extended || s.settings.has(capability)
 }
 
 // execute carries out a command line and sends the reply to it. Its error ends the session; a refusal has been sent.
@@ -35,13 +57,16 @@ func (s *session) execute(line []byte) error {
 	started := time.Now()
 	s.log.commands++
 	c, err := parseCommand(line)
+	s.protocol.received(c)
 	if err == nil {
 		err = s.carryOut(c)
 	} else {
 		err = refuseControl
 	}
 	s.server.metrics.observe(string(c.keyword), resultOf(err), time.Since(started))
-	return s.conclude(err)
+	err = s.conclude(err)
+	s.protocol.answered()
+	return err
 }
 
 // carryOut finds the handler and runs it, if the state allows.
@@ -53,7 +78,7 @@ func (s *session) carryOut(c command) error {
 	}
 	h, ok := commands[keyword]
 	switch {
-	case !ok:
+	case !ok || !s.knows(keyword):
 		return refuseUnknown
 	case h.states&s.state == 0: // RFC 1939 §3; [MS-STANXPOP3] C0002, C0003
 		return refuseState
@@ -69,16 +94,25 @@ func (s *session) conclude(err error) error {
 		return err
 	}
 	if r.faulty {
-		s.bad++
-	}
-	if s.bad >= s.settings.Limits.MaxBadCommands {
-		r = refuseBadCommands
+		r = s.countBad(r)
 	}
 	s.refuse(r)
 	if r.closing != "" {
 		return r
 	}
 	return nil
+}
+
+// countBad counts a bad command and gives what to answer: the refusal, after a while, or that there have been too many.
+func (s *session) countBad(r *refusal) *refusal {
+	s.bad++
+	if s.bad >= s.settings.Limits.MaxBadCommands {
+		return refuseBadCommands
+	}
+	if late := s.bad - badAtOnce; late > 0 {
+		s.pause(min(time.Duration(late)*s.server.badStep, badMost))
+	}
+	return r
 }
 
 // resultOf is the label of a command's outcome in the metrics.

@@ -101,6 +101,7 @@ type fixture struct {
 	registry *prometheus.Registry
 	ca       *tlstest.CA
 
+	proxies   *config.ProxyProtocol      // in front of the listeners
 	listening map[config.Security]string // addresses
 	dialed    []net.Conn
 
@@ -126,7 +127,8 @@ func (b *syncBuffer) String() string {
 	return b.b.String()
 }
 
-// newFixture makes a server without listeners. Failed logins are not slowed down; plaintext logins are allowed.
+// newFixture makes a server without listeners. Failed logins and bad commands are not slowed down, and plaintext logins are
+// allowed.
 func newFixture(t *testing.T) *fixture {
 	t.Helper()
 	store, err := maildrop.New(t.TempDir(), maildrop.Options{Log: slog.New(slog.DiscardHandler)})
@@ -143,9 +145,10 @@ func newFixture(t *testing.T) *fixture {
 	f.Server = New(Options{
 		Settings: f.now, TLSConfig: f.tlsConfig, Store: f.store, Registerer: f.registry,
 		Verifier: passwords{alice: "secret", bob: " two  words "},
+		Version:  "1.2.3",
 		Log:      slog.New(slog.NewTextHandler(&f.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
-	f.failureStep = 0
+	f.failureStep, f.badStep = 0, 0
 	return f
 }
 
@@ -165,6 +168,11 @@ func (f *fixture) set(change func(*Settings)) {
 	f.mu.Lock()
 	defer f.mu.Unlock()
 	change(&f.settings)
+}
+
+// extend sets the capabilities beyond Exchange's.
+func (f *fixture) extend(capabilities ...config.Capability) {
+	f.set(func(s *Settings) { s.Capabilities = capabilities })
 }
 
 // useTLS gives the server a certificate.
@@ -187,7 +195,8 @@ func (f *fixture) listen(security config.Security) string {
 		f.t.Fatal(err)
 	}
 	served := make(chan error, 1)
-	go func() { served <- f.Serve(context.Background(), listener, security) }()
+	settings := config.Listener{Security: security, ProxyProtocol: f.proxies}
+	go func() { served <- f.Serve(context.Background(), listener, settings) }()
 	f.t.Cleanup(func() {
 		for _, c := range f.dialed {
 			_ = c.Close()
@@ -322,7 +331,7 @@ func (f *fixture) pipe(security config.Security) *client {
 	f.t.Helper()
 	ours, theirs := net.Pipe()
 	f.t.Cleanup(func() { _ = ours.Close() })
-	go f.serve(theirs, security)
+	go f.serve(theirs, entrance{security: security})
 	return newClient(f.t, ours)
 }
 

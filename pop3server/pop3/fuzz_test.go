@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"io"
 	"net"
+	"regexp"
 	"strings"
 	"testing"
 
@@ -37,23 +38,30 @@ func FuzzParseCommand(f *testing.F) {
 	})
 }
 
-// Whatever a stranger sends, the session ends, each reply is a status line or a line of CAPA or AUTH, and nobody gets in.
+// Whatever a stranger sends, the session ends, each reply is a status line or a line of CAPA, AUTH or LANG, and nobody gets in;
+// with all capabilities and with Exchange's alone.
 func FuzzSessionOfAStranger(f *testing.F) {
 	for _, text := range []string{
 		"USER a\r\nPASS b\r\nQUIT\r\n", "CAPA\r\nAUTH\r\nSTLS\r\n", "AUTH PLAIN\r\nAGEAYg==\r\n", "AUTH PLAIN\r\n*\r\nSTAT\r\n",
 		"AUTH PLAIN =\r\n", "STLS\r\n\x16\x03\x01\x00\x05hello", strings.Repeat("x", 600), "\x00\r\n\n\r\r\n",
+		"UTF8\r\nCAPA\r\nSTLS\r\nUSER \xff\r\nPASS \xff\r\n", "LANG\r\nLANG *\r\nLANG i-default\r\nLANG \xff\r\n",
+		"USER busy\r\nPASS x\r\nUTF8 x\r\n",
 	} {
-		f.Add([]byte(text))
+		f.Add([]byte(text), true)
+		f.Add([]byte(text), false)
 	}
-	f.Fuzz(func(t *testing.T, text []byte) {
+	f.Fuzz(func(t *testing.T, text []byte, extended bool) {
 		s := newFixture(t)
 		s.options.Verifier = passwords{}
+		if extended {
+			s.extend(config.Capabilities()...)
+		}
 		s.set(func(set *Settings) { set.Timeouts.PreAuthenticatedSeconds = 2 })
 		ours, theirs := net.Pipe()
 		ended := make(chan struct{})
 		go func() {
 			defer close(ended)
-			s.serve(theirs, config.StartTLS)
+			s.serve(theirs, entrance{security: config.StartTLS})
 		}()
 		go func() {
 			_, _ = ours.Write(text)
@@ -67,23 +75,20 @@ func FuzzSessionOfAStranger(f *testing.F) {
 			t.Fatalf("%q gives %q\n%s", text, replies, log)
 		}
 		for line := range bytes.Lines(replies) {
-			if !isReply(line) {
+			if !isReply(line, extended) {
 				t.Fatalf("%q gives the line %q", text, line)
 			}
 		}
 	})
 }
 
-func isReply(line []byte) bool {
-	if len(line) > 512 || !bytes.HasSuffix(line, []byte("\r\n")) {
-		return false
-	}
-	for _, begin := range []string{
-		"+OK", "-ERR ", "+ ", ".\r\n", "TOP\r\n", "UIDL\r\n", "SASL PLAIN\r\n", "USER\r\n", "PLAIN\r\n",
-	} {
-		if bytes.HasPrefix(line, []byte(begin)) {
-			return true
-		}
-	}
-	return false
+var (
+	replyLine = regexp.MustCompile(`^(\+OK( .*)?|-ERR [^\[].*|\+ .*|\.|TOP|UIDL|SASL PLAIN|USER|PLAIN)\r\n$`)
+	// IMPLEMENTATION is not for strangers.
+	extendedLine = regexp.MustCompile(`^(-ERR \[(AUTH|SYS/TEMP)\] .*|RESP-CODES|AUTH-RESP-CODE|PIPELINING|EXPIRE NEVER|` +
+		`LOGIN-DELAY 0|UTF8 USER|LANG|en English|i-default English)\r\n$`)
+)
+
+func isReply(line []byte, extended bool) bool {
+	return len(line) <= 512 && (replyLine.Match(line) || extended && extendedLine.Match(line))
 }

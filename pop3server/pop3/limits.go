@@ -22,26 +22,41 @@ func newLimiter() *limiter {
 	return &limiter{addresses: make(map[netip.Prefix]int), mailboxes: make(map[string]int)}
 }
 
-// connect counts a connection from an address and tells whether it may stay; if so, the caller calls disconnect at its
-// end. An address that is not known is not counted.
-func (l *limiter) connect(address netip.Addr, limits config.Limits) bool {
+// connect counts a connection and tells whether it may stay; if so, the caller calls disconnect at its end.
+func (l *limiter) connect(limits config.Limits) bool {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	client := clientOf(address)
-	if l.total >= limits.MaxConnections || l.addresses[client] >= limits.MaxConnectionsPerAddress {
+	if l.total >= limits.MaxConnections {
 		return false
 	}
 	l.total++
+	return true
+}
+
+func (l *limiter) disconnect() {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	l.total--
+}
+
+// arrive counts a connection of a client, once its address is known, and tells whether it may stay; if so, the caller calls
+// depart at its end. An address that is not known is not counted.
+func (l *limiter) arrive(address netip.Addr, limits config.Limits) bool {
+	l.mu.Lock()
+	defer l.mu.Unlock()
+	client := clientOf(address)
+	if l.addresses[client] >= limits.MaxConnectionsPerAddress {
+		return false
+	}
 	if client.IsValid() {
 		l.addresses[client]++
 	}
 	return true
 }
 
-func (l *limiter) disconnect(address netip.Addr) {
+func (l *limiter) depart(address netip.Addr) {
 	l.mu.Lock()
 	defer l.mu.Unlock()
-	l.total--
 	decrement(l.addresses, clientOf(address))
 }
 

@@ -7,13 +7,14 @@ import "github.com/popservice/popservice/pop3server/maildrop"
 type listing struct {
 	messages []maildrop.Message
 	exact    bool
-	marks    []uint64 // a bit a message; nil while none is marked
+	descends bool     // the newest message is number 1
+	marks    []uint64 // a bit a number; nil while none is marked
 	marked   int
 	octets   int64 // of the messages that are not marked
 }
 
-func newListing(messages []maildrop.Message, exact bool) *listing {
-	l := &listing{messages: messages, exact: exact}
+func newListing(messages []maildrop.Message, exact, descends bool) *listing {
+	l := &listing{messages: messages, exact: exact, descends: descends}
 	l.reset()
 	return l
 }
@@ -35,7 +36,15 @@ func (l *listing) find(number int) (maildrop.Message, error) {
 	case l.isMarked(number):
 		return maildrop.Message{}, refuseDeleted
 	}
-	return l.messages[number-1], nil
+	return l.at(number), nil
+}
+
+// at gives the message with a number that there is.
+func (l *listing) at(number int) maildrop.Message {
+	if l.descends {
+		return l.messages[len(l.messages)-number]
+	}
+	return l.messages[number-1]
 }
 
 func (l *listing) isMarked(number int) bool {
@@ -49,7 +58,7 @@ func (l *listing) mark(number int) {
 	}
 	l.marks[(number-1)/64] |= 1 << ((number - 1) % 64)
 	l.marked++
-	l.octets -= l.size(l.messages[number-1])
+	l.octets -= l.size(l.at(number))
 }
 
 // reset takes all marks away.
@@ -65,9 +74,9 @@ func (l *listing) count() int { return len(l.messages) - l.marked }
 
 // each visits the messages that are not marked, in the order of their numbers.
 func (l *listing) each(visit func(number int, m maildrop.Message)) {
-	for i, m := range l.messages {
-		if !l.isMarked(i + 1) {
-			visit(i+1, m)
+	for number := 1; number <= len(l.messages); number++ {
+		if !l.isMarked(number) {
+			visit(number, l.at(number))
 		}
 	}
 }
@@ -75,9 +84,9 @@ func (l *listing) each(visit func(number int, m maildrop.Message)) {
 // removals gives the messages that are marked.
 func (l *listing) removals() []maildrop.Message {
 	removals := make([]maildrop.Message, 0, l.marked)
-	for i, m := range l.messages {
-		if l.isMarked(i + 1) {
-			removals = append(removals, m)
+	for number := 1; number <= len(l.messages); number++ {
+		if l.isMarked(number) {
+			removals = append(removals, l.at(number))
 		}
 	}
 	return removals

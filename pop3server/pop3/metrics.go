@@ -13,6 +13,7 @@ type metrics struct {
 	logins           *prometheus.CounterVec
 	refused          prometheus.Counter
 	handshakesFailed prometheus.Counter
+	headersRefused   prometheus.Counter
 	durations        map[string]map[string]prometheus.Observer // by command and result
 	traffic          traffic
 }
@@ -41,10 +42,14 @@ func newMetrics(registerer prometheus.Registerer, sessions func() int) *metrics 
 		handshakesFailed: prometheus.NewCounter(prometheus.CounterOpts{
 			Name: "pop3d_tls_handshakes_failed_total", Help: "TLS handshakes with POP3 clients that failed.",
 		}),
+		headersRefused: prometheus.NewCounter(prometheus.CounterOpts{
+			Name: "pop3d_proxy_headers_refused_total",
+			Help: "POP3 connections of proxies that were dropped because no valid PROXY header came in time.",
+		}),
 		durations: observers(durations),
 		traffic:   traffic{octets.WithLabelValues("received"), octets.WithLabelValues("sent")},
 	}
-	registerer.MustRegister(logins, octets, durations, m.refused, m.handshakesFailed, newSessionsGauge(sessions))
+	registerer.MustRegister(logins, octets, durations, m.refused, m.handshakesFailed, m.headersRefused, newSessionsGauge(sessions))
 	return m
 }
 

@@ -26,6 +26,6 @@ func (f *fixture) countedPipe() (*client, *countedConn) {
 	ours, theirs := net.Pipe()
 	f.t.Cleanup(func() { _ = ours.Close() })
 	counted := &countedConn{Conn: theirs}
-	go f.serve(counted, config.StartTLS)
+	go f.serve(counted, entrance{security: config.StartTLS})
 	return newClient(f.t, ours), counted
 }

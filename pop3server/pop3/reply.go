@@ -10,6 +10,7 @@ import (
 // constant texts and none quotes the client. Each says why, as far as that is no help to an intruder (V0001).
 type refusal struct {
 	text string
+	code string // see respcode.go; most have none
 	// faulty: the client has sent what no client should; too many in a row end the session.
 	faulty bool
 	// closing is the reason for which the connection is closed after the reply ([MS-STANXPOP3] C0005); empty if it is not.
@@ -23,7 +24,7 @@ var (
 	refuseState      = &refusal{text: "Command is not valid in this state.", faulty: true}
 	refuseTooLong    = &refusal{text: "Protocol error. Connection is closed. 10", closing: "command too long"}
 	refuseMechanism  = &refusal{text: "Protocol error. 14", faulty: true}
-	refuseCredential = &refusal{text: "Logon failure: unknown user name or bad password."}
+	refuseCredential = &refusal{text: "Logon failure: unknown user name or bad password.", code: codeAuth}
 	refuseCanceled   = &refusal{text: "The AUTH protocol exchange was canceled by the client.", faulty: true}
 )
 
@@ -36,29 +37,38 @@ var (
 	refuseNumber      = &refusal{text: "There is no such message."}
 	refuseDeleted     = &refusal{text: "Message is marked as deleted."}
 	refuseVanished    = &refusal{text: "Message is no longer in the mailbox."}
-	refuseUnreadable  = &refusal{text: "Message cannot be read now. Try again later."}
-	refuseMailbox     = &refusal{text: "Mailbox cannot be opened now. Try again later."}
-	refuseBusy        = &refusal{text: "Server is too busy to check the password. Try again later."}
+	refuseDamaged     = &refusal{text: "Message is damaged. Ask the administrator.", code: codePermanent}
+	refuseUnreadable  = &refusal{text: "Message cannot be read now. Try again later.", code: codeTemporary}
+	refuseUTF8        = &refusal{text: "Message has a header that is not ASCII. Use UTF8 before login.", code: codeUTF8}
+	refuseForeign     = &refusal{text: "Mailbox cannot be opened. Ask the administrator.", code: codePermanent}
+	refuseMailbox     = &refusal{text: "Mailbox cannot be opened now. Try again later.", code: codeTemporary}
+	refuseLoginDelay  = &refusal{text: "Mailbox was logged on to recently. Try again later.", code: codeLoginDelay}
+	refuseBusy        = &refusal{text: "Server is too busy to check the password. Try again later.", code: codeTemporary}
 	refuseCertificate = &refusal{text: "TLS is not available."}
+	refuseLanguage    = &refusal{text: "Language is not available."}
 	refuseInjection   = &refusal{
 		text: "Protocol error. Connection is closed.", closing: "commands behind STLS",
 	}
 	refuseFailedLogins = &refusal{
-		text: "Logon failure: unknown user name or bad password. Connection is closed.", closing: "too many failed logins",
+		text: "Logon failure: unknown user name or bad password. Connection is closed.", code: codeAuth,
+		closing: "too many failed logins",
 	}
 	refuseBadCommands = &refusal{
 		text: "Too many bad commands. Connection is closed.", closing: "too many bad commands",
 	}
 	refuseConnections = &refusal{
-		text: "Too many connections. Try again later.", closing: "too many connections",
+		text: "Too many connections. Try again later.", code: codeTemporary, closing: "too many connections",
 	}
 	refuseMailboxConnections = &refusal{
-		text: "Too many connections to this mailbox. Try again later.", closing: "too many connections to the mailbox",
+		text: "Too many connections to this mailbox. Try again later.", code: codeTemporary,
+		closing: "too many connections to the mailbox",
 	}
 	refuseIdle     = &refusal{text: "Connection is closed. Idle timeout.", closing: "idle"}
-	refuseShutdown = &refusal{text: "Server is shutting down. Connection is closed.", closing: "shutdown"}
+	refuseShutdown = &refusal{
+		text: "Server is shutting down. Connection is closed.", code: codeTemporary, closing: "shutdown",
+	}
 	// RFC 1939 §6 QUIT has this text.
-	refuseUpdate = &refusal{text: "some deleted messages not removed", closing: "update failed"}
+	refuseUpdate = &refusal{text: "some deleted messages not removed", code: codeTemporary, closing: "update failed"}
 )
 
 // ok sends a positive reply; the text may be empty.
@@ -96,8 +106,4 @@ func (s *session) numberUID(n int64, m maildrop.Message) {
 func (s *session) end() { s.wire.writeString(".\r\n") }
 
 // refuse sends a negative reply.
-func (s *session) refuse(r *refusal) {
-	s.wire.writeString("-ERR ")
-	s.wire.writeString(r.text)
-	s.wire.writeString("\r\n")
-}
+func (s *session) refuse(r *refusal) { s.wire.writeString(r.line(s.settings)) }

@@ -6,6 +6,8 @@
 //	TRANSACTION: STAT LIST RETR DELE NOOP RSET TOP UIDL CAPA QUIT, on the list of messages as it was at login.
 //	UPDATE: entered by QUIT in TRANSACTION and by nothing else; removes the messages that DELE has marked.
 //
+// Where the settings say so, there are UTF8 in AUTHORIZATION and LANG in both states too.
+//
 // Each connection has one goroutine, which runs its session; see session.talk.
 package pop3
 
@@ -39,6 +41,7 @@ type Options struct {
 	TLSConfig  func() *tls.Config
 	Verifier   Verifier
 	Store      maildrop.Store
+	Version    string // the program's, for IMPLEMENTATION
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 }
@@ -50,6 +53,10 @@ type Settings struct {
 	Timeouts       config.Timeouts
 	Limits         config.Limits
 	Size           config.SizeMode
+	SortOrder      config.SortOrder
+	Capabilities   []config.Capability // beyond Exchange's
+	Retention      config.Retention    // for EXPIRE; the store follows it by itself
+	ProtocolLog    bool
 }
 
 // SettingsOf gives the settings that a configuration asks for, whose defaults must have been filled.
@@ -60,6 +67,10 @@ func SettingsOf(c *config.Config) Settings {
 		Timeouts:       c.Timeouts,
 		Limits:         c.Limits,
 		Size:           c.Maildrop.Size,
+		SortOrder:      c.SortOrder,
+		Capabilities:   c.ExtendedCapabilities,
+		Retention:      c.Maildrop.Retention,
+		ProtocolLog:    c.Log.Protocol,
 	}
 }
 
@@ -68,7 +79,13 @@ type Server struct {
 	options     Options
 	metrics     *metrics
 	limits      *limiter
+	logins      *loginTimes
 	failureStep time.Duration
+	badStep     time.Duration
+	headerTime  time.Duration
+	protocol    *slog.Logger    // of the protocol log
+	draining    context.Context // done when Shutdown has begun
+	drained     context.CancelFunc
 
 	mu        sync.Mutex
 	phase     phase
@@ -83,10 +100,15 @@ func New(options Options) *Server {
 	s := &Server{
 		options:     options,
 		limits:      newLimiter(),
+		logins:      newLoginTimes(loginTimesMax),
 		failureStep: failureStep,
+		badStep:     badStep,
+		headerTime:  proxyHeaderTime,
+		protocol:    newProtocolLogger(options.Log),
 		listeners:   make(map[net.Listener]struct{}),
 		sessions:    make(map[*session]struct{}),
 	}
+	s.draining, s.drained = context.WithCancel(context.Background())
 	s.metrics = newMetrics(options.Registerer, s.Sessions)
 	return s
 }

@@ -30,6 +30,7 @@ const drainIdle = 10 * time.Second
 
 // session is one client's connection, from the greeting to its end.
 type session struct {
+	id       string // in the log
 	server   *Server
 	settings Settings
 	security config.Security
@@ -45,10 +46,12 @@ type session struct {
 	record directory.Record
 	mail   maildrop.Session // nil before login
 	list   *listing
+	utf8   bool // the client has asked for messages with UTF-8 in their headers
 
 	failures int // logins on this connection
 	bad      int // commands in a row
 	log      sessionLog
+	protocol *protocolLog // nil if the protocol is not logged
 
 	updating bool // guarded by server.mu
 }
@@ -61,28 +64,33 @@ type sessionLog struct {
 	bareLF    bool
 }
 
-func newSession(server *Server, conn net.Conn, security config.Security, settings Settings) *session {
+func newSession(server *Server, conn net.Conn, client netip.Addr, security config.Security, settings Settings) *session {
 	ctx, cancel := context.WithCancel(context.Background())
 	writeTimeout := seconds(settings.Timeouts.WriteSeconds)
-	return &session{
+	s := &session{
+		id:       newSessionID(),
 		server:   server,
 		settings: settings,
 		security: security,
-		remote:   addressOf(conn),
+		remote:   client,
 		wire:     newWire(conn, settings.Limits.MaxCommandOctets, writeTimeout, server.metrics.traffic),
 		ctx:      ctx,
 		cancel:   cancel,
 		started:  time.Now(),
 		state:    authorization,
 	}
+	if settings.ProtocolLog {
+		s.protocol = &protocolLog{session: s, since: s.started}
+	}
+	return s
 }
 
 // seconds makes a duration of a setting.
 func seconds(n int) time.Duration { return time.Duration(n) * time.Second }
 
-// addressOf gives the client's address, or one that is not valid where it has none.
-func addressOf(conn net.Conn) netip.Addr {
-	peer, _ := netip.ParseAddrPort(conn.RemoteAddr().String())
+// addressOf gives the IP address of an address, or one that is not valid where there is none.
+func addressOf(address net.Addr) netip.Addr {
+	peer, _ := netip.ParseAddrPort(address.String())
 	return peer.Addr().Unmap()
 }
 
@@ -125,6 +133,7 @@ func (s *session) begin() error {
 	}
 	// [MS-STANXPOP3] V0012: the banner has no timestamp, for there is no APOP; package config sees to it.
 	s.ok(s.settings.Banner)
+	s.wire.tap = s.protocol // from here on: the greeting is all that probes hear, and they are many
 	return nil
 }
 
@@ -194,6 +203,7 @@ func (s *session) part(err error) (reason string) {
 		return "connection failed"
 	}
 	s.refuse(parting)
+	s.protocol.answered()
 	return parting.closing
 }
 
@@ -228,7 +238,7 @@ func (s *session) logEnd(reason string) {
 		level = slog.LevelDebug
 	}
 	s.server.options.Log.Log(context.Background(), level, "session ended",
-		"reason", reason, "remote", s.remote, "mailbox", s.record.ID, "tls", s.tlsVersion(),
+		"session", s.id, "reason", reason, "remote", s.remote, "mailbox", s.record.ID, "tls", s.tlsVersion(),
 		"commands", s.log.commands, "retrieved", s.log.retrieved, "deleted", s.log.deleted,
 		"octetsIn", s.wire.received, "octetsOut", s.wire.sent, "bareLF", s.log.bareLF,
 		"seconds", time.Since(s.started).Seconds())

@@ -29,8 +29,9 @@ func (s *Server) Shutdown(ctx context.Context) error {
 	return ctx.Err()
 }
 
-// drain closes the listeners and asks idle clients to leave.
+// drain closes the listeners and the connections that are none of a client's yet, and asks idle clients to leave.
 func (s *Server) drain() {
+	s.drained()
 	s.mu.Lock()
 	defer s.mu.Unlock()
 	s.phase = draining

@@ -5,6 +5,7 @@ import (
 	"errors"
 	"io"
 	"net"
+	"strings"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -164,6 +165,26 @@ func TestCutDuringThePauseOfAFailedLogin(t *testing.T) {
 	})
 }
 
+// Neither does a slow answer to a bad command.
+func TestCutDuringThePauseOfABadCommand(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t)
+		f.badStep = badStep
+		c := f.pipe(config.StartTLS)
+		c.expect("+OK ready")
+		c.login()
+		c.script(strings.Repeat("C: X\nS: "+unknown+"\n", 18) + "C: X")
+		start := time.Now()
+		result := f.shutdown(time.Millisecond)
+		c.script("S: " + unknown + "\nS: " + shuttingDown)
+		c.expectClosed()
+		if err := <-result; !errors.Is(err, context.DeadlineExceeded) {
+			t.Errorf("Shutdown gives %v", err)
+		}
+		f.expectElapsed(start, time.Millisecond)
+	})
+}
+
 // During a drain nobody is let in, and Serve comes back without an error.
 func TestNoNewConnectionsWhileDraining(t *testing.T) {
 	f := newFixture(t)
@@ -189,7 +210,7 @@ func TestNoNewConnectionsWhileDraining(t *testing.T) {
 	if err != nil {
 		t.Fatal(err)
 	}
-	if err := f.Serve(context.Background(), listener, config.StartTLS); err != nil {
+	if err := f.Serve(context.Background(), listener, config.Listener{Security: config.StartTLS}); err != nil {
 		t.Errorf("Serve after Shutdown: %v", err)
 	}
 }
@@ -204,7 +225,7 @@ func TestServeEnds(t *testing.T) {
 		}
 		ctx, cancel := context.WithCancel(context.Background())
 		served := make(chan error, 1)
-		go func() { served <- f.Serve(ctx, listener, config.StartTLS) }()
+		go func() { served <- f.Serve(ctx, listener, config.Listener{Security: config.StartTLS}) }()
 		if byContext {
 			cancel()
 		} else {

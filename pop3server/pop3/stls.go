@@ -6,9 +6,10 @@ import (
 	"github.com/popservice/popservice/pop3server/config"
 )
 
-// offersTLS tells whether STLS may be used now: on a listener for it, in the clear, with a certificate to serve.
+// offersTLS tells whether STLS may be used now: on a listener for it, in the clear, with a certificate to serve, and not after
+// UTF8.
 func (s *session) offersTLS() bool {
-	return s.tls == nil && s.security == config.StartTLS && s.server.options.TLSConfig() != nil
+	return s.tls == nil && !s.utf8 && s.security == config.StartTLS && s.server.options.TLSConfig() != nil
 }
 
 // stls is RFC 2595 §4 STLS. What came with the command in the clear, before TLS, could have been put there by somebody else: it
@@ -16,7 +17,7 @@ func (s *session) offersTLS() bool {
 func (s *session) stls(args arguments) error {
 	tlsConfig := s.server.options.TLSConfig()
 	switch {
-	case s.tls != nil:
+	case s.tls != nil || s.utf8: // RFC 6856 §2.1: no STLS after UTF8
 		return refuseState
 	case tlsConfig == nil || s.security != config.StartTLS:
 		return refuseCertificate

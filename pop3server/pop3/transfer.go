@@ -4,6 +4,7 @@ import (
 	"errors"
 	"fmt"
 	"io"
+	"io/fs"
 
 	"github.com/popservice/popservice/pop3server/maildrop"
 )
@@ -49,6 +50,9 @@ func (s *session) top(args arguments) error {
 func (s *session) transfer(
 	m maildrop.Message, send func(maildrop.Message, io.Reader, *dotWriter) error,
 ) error {
+	if err := s.checkHeader(m); err != nil {
+		return err
+	}
 	body, err := s.mail.Body(s.ctx, m)
 	if err != nil {
 		return s.refuseBody(m, err)
@@ -69,7 +73,16 @@ func (s *session) refuseBody(m maildrop.Message, err error) error {
 	if errors.Is(err, maildrop.ErrVanished) {
 		return refuseVanished
 	}
-	return s.storeFailed(refuseUnreadable, "cannot open message", fmt.Errorf("message %s: %w", m.UID(), err))
+	return s.storeFailed(bodyRefusal(err), "cannot open message", fmt.Errorf("message %s: %w", m.UID(), err))
+}
+
+// bodyRefusal answers where a message cannot be opened: does it pass by itself? A file that cannot be opened may be there the
+// next time, or the message may have been removed just now; octets that are wrong stay so.
+func bodyRefusal(err error) *refusal {
+	if errors.Is(err, maildrop.ErrDamaged) && !errors.As(err, new(*fs.PathError)) {
+		return refuseDamaged
+	}
+	return refuseUnreadable
 }
 
 // storeFailed tells the log what the store could not do, and gives the refusal for it; or an error, if it could not because the

@@ -56,6 +56,7 @@ type wire struct {
 	sent         int64
 	received     int64
 	traffic      traffic
+	tap          *protocolLog // sees what is written; nil if the protocol is not logged
 
 	mu      sync.Mutex
 	conn    net.Conn // the connection, or TLS on it
@@ -214,6 +215,7 @@ func (w *wire) room() []byte {
 // grow takes n octets of the room into use.
 func (w *wire) grow(n int) {
 	*w.out = (*w.out)[:len(*w.out)+n]
+	w.tap.sent((*w.out)[len(*w.out)-n:])
 	if len(*w.out) == cap(*w.out) {
 		_ = w.flush() // the error stays
 	}

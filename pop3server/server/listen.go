@@ -44,7 +44,7 @@ func (s *server) ports() []*port {
 
 func (s *server) pop3Port(setting string, l config.Listener) *port {
 	return &port{setting: setting, name: "pop3/" + l.Name, address: l.Address,
-		serve: func(ctx context.Context, listener net.Listener) error { return s.pop3.Serve(ctx, listener, l.Security) },
+		serve: func(ctx context.Context, listener net.Listener) error { return s.pop3.Serve(ctx, listener, l) },
 	}
 }
 

@@ -106,6 +106,7 @@ func (s *server) makeServers() {
 			Lookup: s.mailboxes.lookup, MaxConcurrent: settings.maxConcurrentVerifications, Log: s.log, Registerer: s.registry,
 		}),
 		Store:      s.owned,
+		Version:    s.options.Version,
 		Log:        s.log,
 		Registerer: s.registry,
 	})

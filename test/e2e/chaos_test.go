@@ -214,7 +214,7 @@ func (c *chaos) suspect(m *mailbox, err error) {
 }
 
 // troubled is what a server says that cannot work with its volume, or does not know a mailbox.
-var troubled = regexp.MustCompile("Logon failure|cannot be read now|cannot be opened now|messages not removed")
+var troubled = regexp.MustCompile("Logon failure|cannot be read now|is damaged|cannot be opened|messages not removed")
 
 // fetchOnce fetches messages and deletes some of them. One session in five ends without QUIT, and then all of them stay.
 func (c *chaos) fetchOnce(m *mailbox) error {

@@ -44,6 +44,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.MailboxCountsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("MailboxDefaults"):
 		return &apiv1alpha1.MailboxDefaultsApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("MailboxPOP3"):
+		return &apiv1alpha1.MailboxPOP3ApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("MailboxSpec"):
 		return &apiv1alpha1.MailboxSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("MailboxStatus"):
@@ -58,6 +60,10 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.PopServiceSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("PopServiceStatus"):
 		return &apiv1alpha1.PopServiceStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ProtocolLog"):
+		return &apiv1alpha1.ProtocolLogApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("ProxyProtocol"):
+		return &apiv1alpha1.ProxyProtocolApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Quota"):
 		return &apiv1alpha1.QuotaApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("QuotaWarning"):

@@ -74,8 +74,19 @@ func (in Input) config() config.Config {
 		Authentication: authentication(spec.Authentication),
 		Timeouts:       timeouts(spec.Timeouts),
 		Limits:         limits(spec.Limits),
+		SortOrder:      config.SortOrder(spec.SortOrder),
 		Banner:         spec.Banner,
+		Log:            config.Log{Protocol: spec.ProtocolLog.Enabled},
+
+		ExtendedCapabilities: capabilities(spec.ExtendedCapabilities),
 	}
+}
+
+func capabilities(spec []v1alpha1.Capability) (names []config.Capability) {
+	for _, name := range spec {
+		names = append(names, config.Capability(name))
+	}
+	return names
 }
 
 func (in Input) maildrop() config.Maildrop {
@@ -98,9 +109,11 @@ func (in Input) address(name string) string { return fmt.Sprintf(":%d", in.conta
 func (in Input) listeners() []config.Listener {
 	var listeners []config.Listener
 	for _, l := range in.Service.Spec.Listeners {
-		listeners = append(listeners, config.Listener{
-			Name: l.Name, Address: in.address(l.Name), Security: config.Security(l.Security),
-		})
+		listener := config.Listener{Name: l.Name, Address: in.address(l.Name), Security: config.Security(l.Security)}
+		if l.ProxyProtocol != nil {
+			listener.ProxyProtocol = &config.ProxyProtocol{TrustedNetworks: l.ProxyProtocol.TrustedNetworks}
+		}
+		listeners = append(listeners, listener)
 	}
 	return listeners
 }
@@ -176,6 +189,7 @@ func timeouts(spec v1alpha1.Timeouts) config.Timeouts {
 		PreAuthenticatedSeconds: int(spec.PreAuthenticatedSeconds),
 		AuthenticatedSeconds:    int(spec.AuthenticatedSeconds),
 		TLSHandshakeSeconds:     int(spec.TLSHandshakeSeconds),
+		WriteSeconds:            int(spec.WriteSeconds),
 		DrainSeconds:            int(spec.DrainSeconds),
 	}
 }
@@ -187,6 +201,8 @@ func limits(spec v1alpha1.Limits) config.Limits {
 		MaxConnectionsPerAddress: int(spec.MaxConnectionsPerAddress),
 		MaxConnectionsPerMailbox: int(spec.MaxConnectionsPerMailbox),
 		MaxFailedLogins:          int(spec.MaxFailedLogins),
+		MaxBadCommands:           int(spec.MaxBadCommands),
+		LoginDelaySeconds:        int(spec.LoginDelaySeconds),
 	}
 }
 

@@ -45,6 +45,8 @@ var schemaYAML = typed.YAMLObject(`types:
       default:
       - USER
       - PLAIN
+- name: com.github.popservice.popservice.api.v1alpha1.Capability
+  scalar: string
 - name: com.github.popservice.popservice.api.v1alpha1.Certificate
   map:
     fields:
@@ -165,6 +167,13 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.popservice.popservice.api.v1alpha1.Limits
   map:
     fields:
+    - name: loginDelaySeconds
+      type:
+        scalar: numeric
+    - name: maxBadCommands
+      type:
+        scalar: numeric
+      default: 20
     - name: maxCommandOctets
       type:
         scalar: numeric
@@ -194,6 +203,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: port
       type:
         scalar: numeric
+    - name: proxyProtocol
+      type:
+        namedType: com.github.popservice.popservice.api.v1alpha1.ProxyProtocol
     - name: security
       type:
         namedType: com.github.popservice.popservice.api.v1alpha1.ListenerSecurity
@@ -227,6 +239,8 @@ var schemaYAML = typed.YAMLObject(`types:
         namedType: com.github.popservice.popservice.api.v1alpha1.MailboxStatus
       default:
         observedGeneration: -1
+- name: com.github.popservice.popservice.api.v1alpha1.MailboxAccess
+  scalar: string
 - name: com.github.popservice.popservice.api.v1alpha1.MailboxCounts
   map:
     fields:
@@ -242,6 +256,16 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: quota
       type:
         namedType: com.github.popservice.popservice.api.v1alpha1.Quota
+- name: com.github.popservice.popservice.api.v1alpha1.MailboxPOP3
+  map:
+    fields:
+    - name: access
+      type:
+        namedType: com.github.popservice.popservice.api.v1alpha1.MailboxAccess
+      default: Allowed
+    - name: messageSize
+      type:
+        namedType: com.github.popservice.popservice.api.v1alpha1.MessageSize
 - name: com.github.popservice.popservice.api.v1alpha1.MailboxSpec
   map:
     fields:
@@ -266,6 +290,9 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - name
+    - name: pop3
+      type:
+        namedType: com.github.popservice.popservice.api.v1alpha1.MailboxPOP3
     - name: quota
       type:
         namedType: com.github.popservice.popservice.api.v1alpha1.Quota
@@ -385,6 +412,12 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: com.github.popservice.popservice.api.v1alpha1.Delivery
       default: {}
+    - name: extendedCapabilities
+      type:
+        list:
+          elementType:
+            namedType: com.github.popservice.popservice.api.v1alpha1.Capability
+          elementRelationship: associative
     - name: image
       type:
         namedType: com.github.popservice.popservice.api.v1alpha1.Image
@@ -421,6 +454,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: pod
       type:
         namedType: com.github.popservice.popservice.api.v1alpha1.PodTemplate
+    - name: protocolLog
+      type:
+        namedType: com.github.popservice.popservice.api.v1alpha1.ProtocolLog
     - name: quotaWarning
       type:
         namedType: com.github.popservice.popservice.api.v1alpha1.QuotaWarning
@@ -435,6 +471,10 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: com.github.popservice.popservice.api.v1alpha1.ServiceTemplate
       default: {}
+    - name: sortOrder
+      type:
+        namedType: com.github.popservice.popservice.api.v1alpha1.SortOrder
+      default: Ascending
     - name: storage
       type:
         namedType: com.github.popservice.popservice.api.v1alpha1.Storage
@@ -492,6 +532,21 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: selector
       type:
         scalar: string
+- name: com.github.popservice.popservice.api.v1alpha1.ProtocolLog
+  map:
+    fields:
+    - name: enabled
+      type:
+        scalar: boolean
+- name: com.github.popservice.popservice.api.v1alpha1.ProxyProtocol
+  map:
+    fields:
+    - name: trustedNetworks
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
 - name: com.github.popservice.popservice.api.v1alpha1.Quota
   map:
     fields:
@@ -588,6 +643,8 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: io.k8s.api.core.v1.ServiceType
       default: ClusterIP
+- name: com.github.popservice.popservice.api.v1alpha1.SortOrder
+  scalar: string
 - name: com.github.popservice.popservice.api.v1alpha1.Storage
   map:
     fields:
@@ -642,6 +699,10 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: numeric
       default: 10
+    - name: writeSeconds
+      type:
+        scalar: numeric
+      default: 60
 - name: com.github.popservice.popservice.api.v1alpha1.VerifierKeyReference
   map:
     fields:

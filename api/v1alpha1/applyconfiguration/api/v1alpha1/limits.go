@@ -17,6 +17,11 @@ type LimitsApplyConfiguration struct {
 	MaxConnectionsPerMailbox *int32 `json:"maxConnectionsPerMailbox,omitempty"`
 	// maxFailedLogins is how many logins may fail on one connection before it is closed.
 	MaxFailedLogins *int32 `json:"maxFailedLogins,omitempty"`
+	// maxBadCommands is how many bad commands a client may send in a row before its connection is closed.
+	MaxBadCommands *int32 `json:"maxBadCommands,omitempty"`
+	// loginDelaySeconds is how long after a login to a mailbox a server refuses the next one; 0 is not at all. extendedCapabilities can
+	// tell clients of it.
+	LoginDelaySeconds *int32 `json:"loginDelaySeconds,omitempty"`
 }
 
 // LimitsApplyConfiguration constructs a declarative configuration of the Limits type for use with
@@ -62,5 +67,21 @@ func (b *LimitsApplyConfiguration) WithMaxConnectionsPerMailbox(value int32) *Li
 // If called multiple times, the MaxFailedLogins field is set to the value of the last call.
 func (b *LimitsApplyConfiguration) WithMaxFailedLogins(value int32) *LimitsApplyConfiguration {
 	b.MaxFailedLogins = &value
+	return b
+}
+
+// WithMaxBadCommands sets the MaxBadCommands field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the MaxBadCommands field is set to the value of the last call.
+func (b *LimitsApplyConfiguration) WithMaxBadCommands(value int32) *LimitsApplyConfiguration {
+	b.MaxBadCommands = &value
+	return b
+}
+
+// WithLoginDelaySeconds sets the LoginDelaySeconds field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the LoginDelaySeconds field is set to the value of the last call.
+func (b *LimitsApplyConfiguration) WithLoginDelaySeconds(value int32) *LimitsApplyConfiguration {
+	b.LoginDelaySeconds = &value
 	return b
 }

@@ -17,6 +17,8 @@ type ListenerApplyConfiguration struct {
 	Port *int32 `json:"port,omitempty"`
 	// security says how the listener comes to TLS.
 	Security *apiv1alpha1.ListenerSecurity `json:"security,omitempty"`
+	// proxyProtocol takes the client's address from the load balancers in front, which must send it then. Left out, there are none.
+	ProxyProtocol *ProxyProtocolApplyConfiguration `json:"proxyProtocol,omitempty"`
 }
 
 // ListenerApplyConfiguration constructs a declarative configuration of the Listener type for use with
@@ -46,5 +48,13 @@ func (b *ListenerApplyConfiguration) WithPort(value int32) *ListenerApplyConfigu
 // If called multiple times, the Security field is set to the value of the last call.
 func (b *ListenerApplyConfiguration) WithSecurity(value apiv1alpha1.ListenerSecurity) *ListenerApplyConfiguration {
 	b.Security = &value
+	return b
+}
+
+// WithProxyProtocol sets the ProxyProtocol field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ProxyProtocol field is set to the value of the last call.
+func (b *ListenerApplyConfiguration) WithProxyProtocol(value *ProxyProtocolApplyConfiguration) *ListenerApplyConfiguration {
+	b.ProxyProtocol = value
 	return b
 }

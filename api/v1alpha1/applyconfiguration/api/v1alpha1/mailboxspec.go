@@ -19,6 +19,8 @@ type MailboxSpecApplyConfiguration struct {
 	Aliases []apiv1alpha1.Address `json:"aliases,omitempty"`
 	// state Disabled refuses logins and mail, and keeps what is there.
 	State *apiv1alpha1.MailboxState `json:"state,omitempty"`
+	// pop3 says how the mailbox is opened over POP3. What it leaves out, the PopService says.
+	POP3 *MailboxPOP3ApplyConfiguration `json:"pop3,omitempty"`
 	// quota bounds the maildrop. What it leaves out, the PopService's mailboxDefaults say.
 	Quota *QuotaApplyConfiguration `json:"quota,omitempty"`
 	// adoptionPolicy says what becomes of a maildrop of this address that another Mailbox has made: Refuse leaves it alone, and this
@@ -68,6 +70,14 @@ func (b *MailboxSpecApplyConfiguration) WithAliases(values ...apiv1alpha1.Addres
 // If called multiple times, the State field is set to the value of the last call.
 func (b *MailboxSpecApplyConfiguration) WithState(value apiv1alpha1.MailboxState) *MailboxSpecApplyConfiguration {
 	b.State = &value
+	return b
+}
+
+// WithPOP3 sets the POP3 field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the POP3 field is set to the value of the last call.
+func (b *MailboxSpecApplyConfiguration) WithPOP3(value *MailboxPOP3ApplyConfiguration) *MailboxSpecApplyConfiguration {
+	b.POP3 = value
 	return b
 }
 

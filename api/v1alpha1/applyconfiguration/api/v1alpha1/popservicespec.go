@@ -28,6 +28,13 @@ type PopServiceSpecApplyConfiguration struct {
 	// messageSize says what STAT and LIST tell: Storage is what a message occupies in the store, Exchange's default; Exact is what RETR
 	// sends, which some old clients rely on.
 	MessageSize *apiv1alpha1.MessageSize `json:"messageSize,omitempty"`
+	// sortOrder is the order in which messages are numbered: Ascending begins with the oldest one, Descending with the newest. Unique-ids
+	// do not depend on it.
+	SortOrder *apiv1alpha1.SortOrder `json:"sortOrder,omitempty"`
+	// extendedCapabilities are those of RFC 2449, RFC 3206 and RFC 6856 that Exchange does not have and that CAPA is to tell of.
+	ExtendedCapabilities []apiv1alpha1.Capability `json:"extendedCapabilities,omitempty"`
+	// protocolLog logs what clients and servers say to each other, without passwords, tokens and mail.
+	ProtocolLog *ProtocolLogApplyConfiguration `json:"protocolLog,omitempty"`
 	// delivery says how mail enters.
 	Delivery *DeliveryApplyConfiguration `json:"delivery,omitempty"`
 	// storage is where the maildrops are kept.
@@ -120,6 +127,32 @@ func (b *PopServiceSpecApplyConfiguration) WithBanner(value string) *PopServiceS
 // If called multiple times, the MessageSize field is set to the value of the last call.
 func (b *PopServiceSpecApplyConfiguration) WithMessageSize(value apiv1alpha1.MessageSize) *PopServiceSpecApplyConfiguration {
 	b.MessageSize = &value
+	return b
+}
+
+// WithSortOrder sets the SortOrder field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the SortOrder field is set to the value of the last call.
+func (b *PopServiceSpecApplyConfiguration) WithSortOrder(value apiv1alpha1.SortOrder) *PopServiceSpecApplyConfiguration {
+	b.SortOrder = &value
+	return b
+}
+
+// WithExtendedCapabilities adds the given value to the ExtendedCapabilities field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the ExtendedCapabilities field.
+func (b *PopServiceSpecApplyConfiguration) WithExtendedCapabilities(values ...apiv1alpha1.Capability) *PopServiceSpecApplyConfiguration {
+	for i := range values {
+		b.ExtendedCapabilities = append(b.ExtendedCapabilities, values[i])
+	}
+	return b
+}
+
+// WithProtocolLog sets the ProtocolLog field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ProtocolLog field is set to the value of the last call.
+func (b *PopServiceSpecApplyConfiguration) WithProtocolLog(value *ProtocolLogApplyConfiguration) *PopServiceSpecApplyConfiguration {
+	b.ProtocolLog = value
 	return b
 }
 

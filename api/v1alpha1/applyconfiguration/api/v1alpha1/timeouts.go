@@ -13,6 +13,8 @@ type TimeoutsApplyConfiguration struct {
 	AuthenticatedSeconds *int32 `json:"authenticatedSeconds,omitempty"`
 	// tlsHandshakeSeconds is how long a TLS handshake may take.
 	TLSHandshakeSeconds *int32 `json:"tlsHandshakeSeconds,omitempty"`
+	// writeSeconds is how long a client may take for each 64 KiB that it is sent.
+	WriteSeconds *int32 `json:"writeSeconds,omitempty"`
 	// drainSeconds is how long sessions may go on when a server is to stop.
 	DrainSeconds *int32 `json:"drainSeconds,omitempty"`
 }
@@ -44,6 +46,14 @@ func (b *TimeoutsApplyConfiguration) WithAuthenticatedSeconds(value int32) *Time
 // If called multiple times, the TLSHandshakeSeconds field is set to the value of the last call.
 func (b *TimeoutsApplyConfiguration) WithTLSHandshakeSeconds(value int32) *TimeoutsApplyConfiguration {
 	b.TLSHandshakeSeconds = &value
+	return b
+}
+
+// WithWriteSeconds sets the WriteSeconds field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the WriteSeconds field is set to the value of the last call.
+func (b *TimeoutsApplyConfiguration) WithWriteSeconds(value int32) *TimeoutsApplyConfiguration {
+	b.WriteSeconds = &value
 	return b
 }
 
