@@ -80,13 +80,14 @@ func TestSettle(t *testing.T) {
 func TestRecord(t *testing.T) {
 	m := box("alice", 1)
 	m.Spec.State = v1alpha1.MailboxDisabled
+	m.Spec.POP3 = v1alpha1.MailboxPOP3{Access: v1alpha1.AccessRefused, MessageSize: v1alpha1.ExactSize}
 	m.Spec.Quota.IssueWarning = new(intstr.FromString("1Ki"))
 	e := entry{mailbox: m}
 	record, err := e.newRecord(v1alpha1.Quota{ProhibitReceive: new(intstr.FromString("1Mi")),
 		IssueWarning: new(intstr.FromString("2Ki"))})
 	want := directory.Quota{IssueWarning: 1 << 10, ProhibitReceive: 1 << 20}
 	if err != nil || record.Quota != want || record.State != directory.Disabled || record.Owner != "mail/alice" ||
-		record.ID != directory.MailboxID("alice@example.com") {
+		record.ID != directory.MailboxID("alice@example.com") || !record.NoPOP3 || record.Size != "Exact" {
 		t.Errorf("record is %+v (%v)", record, err)
 	}
 }
@@ -111,6 +112,8 @@ func TestMerge(t *testing.T) {
 		{"one left out", []directory.Record{fresh(b, same)}, true, []int64{6}},
 		{"one changed", []directory.Record{fresh(a, func(r *directory.Record) { r.State = directory.Disabled }), fresh(b,
 			same)}, true, []int64{9, 6}},
+		{"another size", []directory.Record{fresh(a, func(r *directory.Record) { r.Size = "Exact" }), fresh(b, same)}, true,
+			[]int64{9, 6}},
 		{"one more", []directory.Record{fresh(a, same), fresh(b, same), {ID: "c"}}, true, []int64{5, 6, 9}},
 		{"another verifier", []directory.Record{fresh(a, func(r *directory.Record) { r.Credentials[0].Verifier = "w" }),
 			fresh(b, same)}, true, []int64{9, 6}},

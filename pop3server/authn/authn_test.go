@@ -49,10 +49,13 @@ func record(id string, state directory.State, verifiers ...string) directory.Rec
 
 func TestVerify(t *testing.T) {
 	secret := verifier.Derive([]byte("secret"))
+	refused := record("refused", directory.Enabled, secret)
+	refused.NoPOP3 = true
 	f := newFixture(map[string]directory.Record{
 		"one@example.com":      record("one", directory.Enabled, secret),
 		"two@example.com":      record("two", directory.Enabled, verifier.Derive([]byte("first")), secret),
 		"disabled@example.com": record("disabled", directory.Disabled, secret),
+		"refused@example.com":  refused,
 		"none@example.com":     record("none", directory.Enabled),
 		"broken@example.com":   record("broken", directory.Enabled, "{ARGON2ID}nonsense"),
 		"mixed@example.com":    record("mixed", directory.Enabled, "{ARGON2ID}nonsense", secret),
@@ -69,6 +72,7 @@ func TestVerify(t *testing.T) {
 		{"one@example.com", "", ""},
 		{"unknown@example.com", "secret", ""},
 		{"disabled@example.com", "secret", ""},
+		{"refused@example.com", "secret", ""},
 		{"none@example.com", "secret", ""},
 		{"broken@example.com", "secret", ""},
 	} {

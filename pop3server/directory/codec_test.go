@@ -93,6 +93,7 @@ func TestDecodeErrors(t *testing.T) {
 		{"address", header + "\n" + strings.Replace(line(low, ""), "user", "User", 1) + "\n", ":2: address: not in lower case"},
 		{"no address", header + "\n{}\n", ":2: address: address must have the form"},
 		{"state", header + "\n" + line(low, `,"state":"On"`) + "\n", ":2: state must be Enabled, Disabled or Purged"},
+		{"size", header + "\n" + line(low, `,"size":"Large"`) + "\n", ":2: size must be Storage or Exact"},
 		{"quota", header + "\n" + line(low, `,"quota":{"prohibitReceive":-1}`) + "\n", ":2: quota must not be negative"},
 		{"alias", header + "\n" + line(low, `,"aliases":["x"]`) + "\n", ":2: aliases[0]: address must have the form"},
 		{"alias order", header + "\n" + line(low, `,"aliases":["b@x","a@x"]`) + "\n", ":2: aliases[1]: aliases must be sorted"},
