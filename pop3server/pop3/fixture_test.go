@@ -60,6 +60,7 @@ type brokenStore struct {
 	openError error
 	body      func(maildrop.Message, io.ReadCloser) (io.ReadCloser, error)
 	remove    func() error
+	opened    func() // called behind each Open
 }
 
 func (b *brokenStore) Open(ctx context.Context, box maildrop.Mailbox) (maildrop.Session, error) {
@@ -67,6 +68,9 @@ func (b *brokenStore) Open(ctx context.Context, box maildrop.Mailbox) (maildrop.
 		return nil, b.openError
 	}
 	session, err := b.Store.Open(ctx, box)
+	if b.opened != nil {
+		b.opened()
+	}
 	return brokenSession{session, b}, err
 }
 
@@ -233,18 +237,23 @@ func boxOf(address string) maildrop.Mailbox {
 	return maildrop.Mailbox{ID: r.ID, Owner: r.Owner}
 }
 
-// expectMessages checks the unique-ids in a maildrop.
-func (f *fixture) expectMessages(address string, uids ...string) {
+// uidsOf gives the unique-ids in a maildrop.
+func (f *fixture) uidsOf(address string) (uids []string) {
 	f.t.Helper()
 	session, err := f.store.Store.Open(context.Background(), boxOf(address))
 	if err != nil {
 		f.t.Fatal(err)
 	}
-	var got []string
 	for _, m := range session.Messages() {
-		got = append(got, m.UID())
+		uids = append(uids, m.UID())
 	}
-	if fmt.Sprint(got) != fmt.Sprint(uids) {
+	return uids
+}
+
+// expectMessages checks the unique-ids in a maildrop.
+func (f *fixture) expectMessages(address string, uids ...string) {
+	f.t.Helper()
+	if got := f.uidsOf(address); fmt.Sprint(got) != fmt.Sprint(uids) {
 		f.t.Errorf("the maildrop has %v, want %v", got, uids)
 	}
 }
