@@ -101,6 +101,7 @@ func (s *Server) serve(conn net.Conn, through entrance) {
 		return
 	}
 	defer s.limits.disconnect()
+	boundUnsent(conn)
 	behind, client, err := s.clientOn(conn, through.proxies)
 	if err != nil {
 		s.refuseHeader(conn, client, err)
