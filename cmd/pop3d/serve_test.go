@@ -289,6 +289,7 @@ func TestStartWithoutCertificatesAndDirectory(t *testing.T) {
 		status, _ := p.ask("/readyz")
 		return status == http.StatusOK
 	})
+	p.eventually("directory", func() bool { return p.status().Directory.Mailboxes > 0 }) // the folder may have come without files
 	p.pops().login("alice@example.com", "secret-of-alice", "+OK")
 }
 

@@ -9,9 +9,9 @@ import (
 // maxUnsent is how much the kernel takes on a connection beyond what the client has room for.
 const maxUnsent = 256 << 10
 
-// boundUnsent bounds what the kernel keeps for a client that asks for much and reads nothing. Otherwise that is some 4 MB, and a
-// few hundred of such clients have all that the kernel gives to TCP: others lose packets then. How fast mail is sent does not
-// depend on it, for what is on its way does not count. Where the option cannot be set, mail is served all the same.
+// boundUnsent bounds what the kernel keeps for a client that asks for much and reads nothing. Otherwise that is some 4 MB, and
+// a few hundred of such clients have all that the kernel gives to TCP: others lose packets then. How fast mail is sent does
+// not depend on it, for what is on its way does not count. Where the option cannot be set, mail is served all the same.
 func boundUnsent(conn net.Conn) {
 	tcp, ok := conn.(*net.TCPConn)
 	if !ok {
