@@ -1,7 +1,6 @@
 package main_test
 
 import (
-	"bytes"
 	"crypto/tls"
 	"encoding/json"
 	"errors"
@@ -14,11 +13,11 @@ import (
 	"path/filepath"
 	"slices"
 	"strings"
-	"sync"
 	"syscall"
 	"testing"
 	"time"
 
+	"github.com/popservice/popservice/internal/testkit"
 	"github.com/popservice/popservice/pop3server/config"
 	"github.com/popservice/popservice/pop3server/control"
 	"github.com/popservice/popservice/pop3server/directory"
@@ -93,26 +92,9 @@ type program struct {
 	controlPort *volume
 
 	process *exec.Cmd
-	log     *syncBuffer
+	log     *testkit.Log
 	exited  chan error
 	ports   map[string]string
-}
-
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 // newProgram lays out the files as the operator does it. The program is not started.
@@ -206,7 +188,7 @@ func (p *program) prepare() *program {
 // start starts the program and waits until it serves.
 func (p *program) start() *program {
 	p.t.Helper()
-	p.log, p.exited = &syncBuffer{}, make(chan error, 1)
+	p.log, p.exited = &testkit.Log{}, make(chan error, 1)
 	p.process = exec.Command(binary, "serve", "--config", p.configPath())
 	p.process.Stderr = p.log
 	must(p.t, p.process.Start())
@@ -227,11 +209,7 @@ func (p *program) start() *program {
 // eventually waits for what must come.
 func (p *program) eventually(what string, done func() bool) {
 	p.t.Helper()
-	for start := time.Now(); !done(); time.Sleep(5 * time.Millisecond) {
-		if time.Since(start) > deadline {
-			p.t.Fatalf("no %s within %v; the log:\n%s", what, deadline, p.log)
-		}
-	}
+	testkit.Eventually(p.t, deadline, what, done, p.log.String)
 }
 
 func (p *program) signal(s syscall.Signal) {

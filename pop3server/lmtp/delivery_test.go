@@ -136,7 +136,7 @@ func TestForeignOwner(t *testing.T) {
 	if got := testutil.ToFloat64(f.metrics.foreign); got != 1 {
 		t.Errorf("counted %v, want 1", got)
 	}
-	log := f.log.text()
+	log := f.log.String()
 	for _, want := range []string{
 		"level=ERROR", "mailbox=" + alice.ID, "mailboxOwner=" + alice.Owner, "maildropOwner=mail/former",
 	} {

@@ -2,7 +2,6 @@ package lmtp
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -18,6 +17,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
+	"github.com/popservice/popservice/internal/testkit"
 	"github.com/popservice/popservice/pop3server/config"
 	"github.com/popservice/popservice/pop3server/directory"
 	"github.com/popservice/popservice/pop3server/maildrop"
@@ -50,7 +50,7 @@ var (
 type fixture struct {
 	*Server
 	address  string
-	log      syncBuffer
+	log      testkit.Log
 	registry *prometheus.Registry
 	served   chan error
 
@@ -58,23 +58,6 @@ type fixture struct {
 	settings Settings
 	tls      *tls.Config
 	partial  bool // the directory is not complete
-}
-
-type syncBuffer struct {
-	mu sync.Mutex
-	bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.Buffer.Write(p)
-}
-
-func (b *syncBuffer) text() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.String()
 }
 
 func newStore(t *testing.T) maildrop.Store {
@@ -311,7 +294,7 @@ func TestDeliverySaysWhereItCameFrom(t *testing.T) {
 			t.Errorf("line %d is %q, want %q", i+1, lines[i], want[i])
 		}
 	}
-	if log := f.log.text(); !strings.Contains(log, "mailbox="+alice.ID) || strings.Contains(log, "hello") {
+	if log := f.log.String(); !strings.Contains(log, "mailbox="+alice.ID) || strings.Contains(log, "hello") {
 		t.Errorf("log %s", log)
 	}
 }

@@ -164,17 +164,18 @@ type batch struct {
 	placed   []placing
 	then     []func() // done when it is written, and before anybody else can write
 	divided  bool     // a removal, or what takes one back, is in several records, of which a crash could leave some
-	err      error    // a record is larger than a reader would believe
+	err      error    // a record is longer than a reader would believe
 }
 
 func (w *batch) add(r record, body ...[]byte) {
-	if parts := inParts(r); parts != nil {
-		w.divided = true
-		for _, part := range parts {
-			w.add(part)
-		}
-		return
+	parts := inParts(r)
+	w.divided = w.divided || len(parts) > 1
+	for _, part := range parts {
+		w.addOne(part, body...)
 	}
+}
+
+func (w *batch) addOne(r record, body ...[]byte) {
 	start := len(w.data)
 	w.records = append(w.records, start)
 	if r.kind() == kindMessage {
@@ -186,21 +187,20 @@ func (w *batch) add(r record, body ...[]byte) {
 	}
 }
 
-// inParts gives the records that say together what one would have too many spans for; nil where one has not.
-func inParts(r record) (parts []record) {
+// inParts gives the records that say together what one would have too many spans for; otherwise that one alone.
+func inParts(r record) []record {
 	switch r := r.(type) {
 	case *removeRecord:
-		if len(r.uids) > maxSpans {
-			for spans := range slices.Chunk(r.uids, maxSpans) {
-				parts = append(parts, &removeRecord{r.reason, r.at, spans})
-			}
-		}
+		return chunked(r.uids, func(uids uidSet) record { return &removeRecord{r.reason, r.at, uids} })
 	case *restoreRecord:
-		if len(r.uids) > maxSpans {
-			for spans := range slices.Chunk(r.uids, maxSpans) {
-				parts = append(parts, &restoreRecord{spans})
-			}
-		}
+		return chunked(r.uids, func(uids uidSet) record { return &restoreRecord{uids} })
+	}
+	return []record{r}
+}
+
+func chunked(uids uidSet, recordOf func(uidSet) record) (parts []record) {
+	for spans := range slices.Chunk(uids, maxSpans) {
+		parts = append(parts, recordOf(spans))
 	}
 	return parts
 }
@@ -213,7 +213,8 @@ func (w *batch) addMessage(m *incoming, r *messageRecord) {
 	}
 }
 
-var errTooLarge = errors.New("too much for one record of the journal: do it in parts")
+// errTooLarge is of a message: all other records are bounded, or written in parts.
+var errTooLarge = errors.New("the header fields in front of a message are too long for the journal")
 
 // write adds records to the journal. f says which, given the state as it is then; where it adds none, nothing is written.
 // The records are durable when write is back, unless it fails, and then none of them is there.

@@ -251,8 +251,8 @@ func (c *compaction) putRemoved() error {
 		for _, r := range c.kept[:n] {
 			uids = append(uids, r.uid)
 		}
-		for spans := range slices.Chunk(setOf(uids), maxSpans) {
-			if err := c.put(&removeRecord{first.reason, first.at, spans}); err != nil {
+		for _, part := range inParts(&removeRecord{first.reason, first.at, setOf(uids)}) {
+			if err := c.put(part); err != nil {
 				return err
 			}
 		}

@@ -2,7 +2,6 @@ package pop3
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"crypto/tls"
 	"errors"
@@ -19,6 +18,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 	"go.uber.org/goleak"
 
+	"github.com/popservice/popservice/internal/testkit"
 	"github.com/popservice/popservice/pop3server/authn"
 	"github.com/popservice/popservice/pop3server/config"
 	"github.com/popservice/popservice/pop3server/directory"
@@ -101,7 +101,7 @@ type fixture struct {
 	*Server
 	t        *testing.T
 	store    *brokenStore
-	log      syncBuffer
+	log      testkit.Log
 	registry *prometheus.Registry
 	ca       *tlstest.CA
 
@@ -112,23 +112,6 @@ type fixture struct {
 	mu       sync.Mutex
 	settings Settings
 	tls      *tls.Config
-}
-
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 // newFixture makes a server without listeners. Failed logins and bad commands are not slowed down, and plaintext logins are
@@ -283,11 +266,7 @@ func quoted(text string) string {
 
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for start := time.Now(); !done(); time.Sleep(time.Millisecond) {
-		if time.Since(start) > deadline {
-			t.Fatalf("no %s within %v", what, deadline)
-		}
-	}
+	testkit.Eventually(t, deadline, what, done, nil)
 }
 
 // client is one end of a scripted conversation.

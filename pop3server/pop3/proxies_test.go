@@ -220,8 +220,8 @@ func TestProxyHeaderInTime(t *testing.T) {
 	slow := f.behind(config.StartTLS, "PROXY TC")
 	slowV2 := f.behind(config.StartTLS, headerV2(t, "198.51.100.7:40000")[:20])
 	c := f.behind(config.StartTLS, "PROXY TCP4 198.51.100.7 203.0.")
-	time.Sleep(10 * time.Millisecond)
-	c.say("113.110 40000 110\r\n") // PROXY protocol §2: in parts, but in time
+	time.Sleep(10 * time.Millisecond) // so that the parts come one by one; that they do not is no fault
+	c.say("113.110 40000 110\r\n")    // PROXY protocol §2: in parts, but in time
 	c.script("S: +OK ready\nC: QUIT\nS: +OK…")
 	for _, late := range []*client{silent, slow, slowV2} {
 		late.expectClosed()
@@ -248,7 +248,7 @@ func TestProxyHeaderTime(t *testing.T) {
 		ours, theirs := net.Pipe()
 		start := time.Now()
 		go f.serve(addressed{theirs, &net.TCPAddr{IP: net.IPv6loopback, Port: 1}}, entrance{config.StartTLS, trusted})
-		time.Sleep(4 * time.Second)
+		time.Sleep(4 * time.Second)                 // of the bubble's clock
 		newClient(t, ours).say("PROXY TCP4 198.51") // does not set the time anew
 		_, _ = io.ReadAll(ours)
 		f.expectElapsed(start, 5*time.Second)

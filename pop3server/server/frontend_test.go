@@ -2,7 +2,6 @@ package server
 
 import (
 	"bufio"
-	"bytes"
 	"context"
 	"encoding/json"
 	"fmt"
@@ -10,10 +9,10 @@ import (
 	"os"
 	"path/filepath"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/popservice/popservice/internal/testkit"
 	"github.com/popservice/popservice/pop3server/directory"
 	"github.com/popservice/popservice/pop3server/directory/verifier"
 )
@@ -33,30 +32,12 @@ limits: {maxConnectionsPerAddress: 1}
 log: {level: Error}
 `
 
-// lines is a log that can be read while it is written.
-type lines struct {
-	mu   sync.Mutex
-	text bytes.Buffer
-}
-
-func (l *lines) Write(p []byte) (int, error) {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.Write(p)
-}
-
-func (l *lines) String() string {
-	l.mu.Lock()
-	defer l.mu.Unlock()
-	return l.text.String()
-}
-
 // frontend is a server that runs until the test ends.
 type frontend struct {
 	*server
 	t       *testing.T
 	address string
-	out     lines
+	out     testkit.Log
 }
 
 func newFrontend(t *testing.T, text string) *frontend {
@@ -97,11 +78,7 @@ func (f *frontend) change(revision, from, to string) {
 
 func (f *frontend) eventually(what string, done func() bool) {
 	f.t.Helper()
-	for start := time.Now(); !done(); time.Sleep(time.Millisecond) {
-		if time.Since(start) > 20*time.Second {
-			f.t.Fatalf("no %s; the log has\n%s", what, f.out.String())
-		}
-	}
+	testkit.Eventually(f.t, 20*time.Second, what, done, f.out.String)
 }
 
 // talk connects, says a text, and gives the replies' lines up to the end of the connection.

@@ -8,19 +8,21 @@
 // It can be pointed at any other server. What needs a setting that cannot be known of that one is skipped and says so. The
 // mailbox must be one made for this: all mail in it is removed.
 //
-//	go test ./test/conformance -server host:110 -user name -password secret
-//	  [-tls host:995] [-lmtp host:24 -recipient address]
+//	go test ./test/conformance -server host:110 -user name -password secret -lmtp host:24 -recipient address
+//	  [-tls host:995]
 //
 // A test bears the ID of the statement that it is about: S2_1_1 is §2.1.1. docs/standards-support.md has all of them in a
 // table, and statements_test.go sees to it that the two agree.
 package conformance
 
 import (
+	"errors"
 	"flag"
 	"fmt"
 	"os"
 	"os/exec"
 	"path/filepath"
+	"slices"
 	"testing"
 
 	// Nothing of it is used: it makes `go test` know when the program has changed, and a result that it remembers is old.
@@ -58,8 +60,8 @@ func TestMain(m *testing.M) {
 
 func prepare() error {
 	if *foreignServer != "" {
-		if *foreignUser == "" || *foreignPassword == "" || (*foreignLMTP == "") != (*foreignRecipient == "") {
-			return fmt.Errorf("-server needs -user and -password; -lmtp and -recipient go together")
+		if slices.Contains([]string{*foreignUser, *foreignPassword, *foreignLMTP, *foreignRecipient}, "") {
+			return errors.New("-server needs -user and -password to log in, and -lmtp and -recipient to bring mail there")
 		}
 		return nil
 	}

@@ -1,7 +1,6 @@
 package conformance
 
 import (
-	"bytes"
 	"encoding/json"
 	"fmt"
 	"net"
@@ -15,6 +14,7 @@ import (
 	"testing"
 	"time"
 
+	"github.com/popservice/popservice/internal/testkit"
 	"github.com/popservice/popservice/pop3server/config"
 	"github.com/popservice/popservice/pop3server/directory"
 	"github.com/popservice/popservice/pop3server/directory/verifier"
@@ -39,7 +39,7 @@ type server struct {
 	t         *testing.T
 	pop3      string
 	pop3s     string // where it begins with TLS; empty if nowhere is known
-	lmtp      string // empty if none is known
+	lmtp      string
 	user      string
 	password  string
 	recipient string
@@ -65,7 +65,7 @@ func served(t *testing.T) *server {
 // serverWith gives a server with settings of its own, and further mailboxes, which only pop3d can be given: needs says why.
 func serverWith(t *testing.T, needs string, set func(*config.Config), others ...directory.Record) *server {
 	t.Helper()
-	if *foreignServer != "" {
+	if *foreignServer != "" { // tests of pop3d itself are never skipped
 		t.Skipf("cannot be known of a foreign server: %s", needs)
 	}
 	p := newProcess(t)
@@ -124,9 +124,6 @@ func (s *server) login() *client {
 // deliver puts messages into the mailbox.
 func (s *server) deliver(messages ...string) {
 	s.t.Helper()
-	if s.lmtp == "" {
-		s.t.Skip("needs mail in the mailbox: -lmtp and -recipient")
-	}
 	c := lmtp(s.t, s.lmtp)
 	for _, message := range messages {
 		c.want("250", c.deliver(s.recipient, message))
@@ -138,11 +135,7 @@ func (s *server) deliver(messages ...string) {
 // eventually waits for what must come.
 func eventually(t *testing.T, what string, done func() bool) {
 	t.Helper()
-	for start := time.Now(); !done(); time.Sleep(10 * time.Millisecond) { // between two looks
-		if time.Since(start) > patience {
-			t.Fatalf("no %s within %v", what, patience)
-		}
-	}
+	testkit.Eventually(t, patience, what, done, nil)
 }
 
 // process is a pop3d of our own with all that it reads.
@@ -151,27 +144,9 @@ type process struct {
 	dir     string
 	config  config.Config
 	command *exec.Cmd
-	log     *logBuffer
+	log     *testkit.Log
 	exited  chan struct{}
 	ports   map[string]string
-}
-
-// logBuffer takes what the server logs.
-type logBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *logBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *logBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 // newProcess lays out the files. Nothing is started and there is no mailbox.
@@ -234,7 +209,7 @@ func (p *process) configure(set func(*config.Config)) {
 func (p *process) start() {
 	p.t.Helper()
 	p.configure(usual)
-	p.log, p.exited = &logBuffer{}, make(chan struct{})
+	p.log, p.exited = &testkit.Log{}, make(chan struct{})
 	p.command = exec.Command(pop3d, "serve", "--config", p.path("config.yaml"))
 	p.command.Stderr = p.log
 	must(p.t, p.command.Start())
@@ -343,7 +318,7 @@ func (p *process) peakMemory() int64 {
 	p.t.Helper()
 	text, err := os.ReadFile(fmt.Sprintf("/proc/%d/status", p.command.Process.Pid))
 	if err != nil {
-		p.t.Skipf("the memory of a process cannot be read here: %v", err)
+		p.t.Fatalf("the memory of the process cannot be read: %v", err)
 	}
 	_, rest, _ := strings.Cut(string(text), "VmHWM:")
 	fields := strings.Fields(rest)

@@ -100,7 +100,7 @@ func TestV0002_PartOfALineDoesNotBeginTheTimeAnew(t *testing.T) {
 	start := time.Now()
 	go func() {
 		for range 30 { // until the connection is closed, and further
-			time.Sleep(200 * time.Millisecond)
+			time.Sleep(200 * time.Millisecond) // an octet a while is what is tested
 			if _, err := c.conn.Write([]byte("x")); err != nil {
 				return
 			}

@@ -4,7 +4,6 @@ package differential
 
 import (
 	"bufio"
-	"bytes"
 	"encoding/json"
 	"errors"
 	"fmt"
@@ -15,10 +14,10 @@ import (
 	"path/filepath"
 	"regexp"
 	"strings"
-	"sync"
 	"testing"
 	"time"
 
+	"github.com/popservice/popservice/internal/testkit"
 	"github.com/popservice/popservice/pop3server/config"
 	"github.com/popservice/popservice/pop3server/directory"
 	"github.com/popservice/popservice/pop3server/directory/verifier"
@@ -32,27 +31,10 @@ const (
 // pop3dServer is the program itself, built from this tree.
 type pop3dServer struct {
 	dir   string
-	log   syncBuffer
+	log   testkit.Log
 	ports map[string]string
 	lmtp  net.Conn
 	in    *bufio.Reader
-}
-
-type syncBuffer struct {
-	mu sync.Mutex
-	b  bytes.Buffer
-}
-
-func (b *syncBuffer) Write(p []byte) (int, error) {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.Write(p)
-}
-
-func (b *syncBuffer) String() string {
-	b.mu.Lock()
-	defer b.mu.Unlock()
-	return b.b.String()
 }
 
 func newPop3d(t *testing.T) *pop3dServer {
@@ -128,11 +110,8 @@ func (p *pop3dServer) writeMailbox() error {
 // await waits until the program serves, and finds its ports in the log.
 func (p *pop3dServer) await(t *testing.T) {
 	t.Helper()
-	for start := time.Now(); !strings.Contains(p.log.String(), `"msg":"serving"`); time.Sleep(10 * time.Millisecond) {
-		if time.Since(start) > patience {
-			t.Fatalf("pop3d does not serve; its log:\n%s", p.log.String())
-		}
-	}
+	testkit.Eventually(t, patience, "server", func() bool { return strings.Contains(p.log.String(), `"msg":"serving"`) },
+		p.log.String)
 	p.ports = make(map[string]string)
 	for line := range strings.Lines(p.log.String()) {
 		var entry struct{ Msg, Port, Address string }
