@@ -43,7 +43,7 @@ func TestIdleOperatorWritesNothing(t *testing.T) {
 	})
 	awaitReady(t, s.PopService)
 	log := openAuditLog(t)
-	before := log.operatorWrites(t)
+	before := log.awaitQuiet(t, s.Namespace)
 	if here := inNamespace(before, s.Namespace); len(here) < idleMailboxes {
 		t.Fatalf("the audit log has %d writes of the operator in %s, and it has made at least %d objects there: is it the right log?",
 			len(here), s.Namespace, idleMailboxes)
@@ -119,6 +119,24 @@ func (l *auditLog) operatorWrites(t *testing.T) []write {
 			writes = append(writes, w)
 		}
 	}
+}
+
+// quiet is for how long nothing is written when all is that belongs to a change: its event is written behind it.
+const quiet = 3 * time.Second
+
+// awaitQuiet waits until the operator has nothing more to write in a namespace, and gives all that it has written.
+func (l *auditLog) awaitQuiet(t *testing.T, namespace string) (writes []write) {
+	t.Helper()
+	last := time.Now()
+	await(t, settling, "the operator to have written all", func() (bool, string) {
+		fresh := l.operatorWrites(t)
+		writes = append(writes, fresh...)
+		if here := inNamespace(fresh, namespace); len(here) > 0 {
+			last = time.Now()
+		}
+		return time.Since(last) > quiet, fmt.Sprintf("the last write was %v ago", time.Since(last))
+	})
+	return writes
 }
 
 func inNamespace(writes []write, namespace string) []write {
