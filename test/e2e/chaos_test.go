@@ -316,7 +316,7 @@ func (c *chaos) judge(t *testing.T, m *mailbox) {
 	t.Helper()
 	h := c.histories[m]
 	var first []string
-	for i, pod := range podsOf(t, c.deployment(t)) {
+	for i, pod := range c.readyPods(t, chaosReplicas) {
 		uids := c.look(t, m, pod)
 		if i == 0 {
 			first = uids
@@ -335,13 +335,15 @@ func (c *chaos) judge(t *testing.T, m *mailbox) {
 	}
 }
 
-// look fetches all that a server has in a mailbox.
+// look fetches all that a server has in a mailbox. A server that was killed last may be called ready for a moment longer.
 func (c *chaos) look(t *testing.T, m *mailbox, pod corev1.Pod) []string {
 	t.Helper()
-	p, err := c.connectTo(podAddress(t, pod, "pop3s"), time.Minute)
-	if err != nil {
-		t.Fatal(err)
-	}
+	var p *session
+	await(t, settling, "a connection to server "+pod.Name, func() (bool, string) {
+		var err error
+		p, err = c.connectTo(podAddress(t, pod, "pop3s"), time.Minute)
+		return err == nil, fmt.Sprint(err)
+	})
 	defer p.Close()
 	if err := p.logIn(m.address(), m.password); err != nil {
 		t.Fatal(err)

@@ -3,15 +3,22 @@
 package e2e
 
 import (
+	"fmt"
+	"os"
+	"path/filepath"
 	"slices"
+	"strings"
 	"testing"
 
 	corev1 "k8s.io/api/core/v1"
 	"sigs.k8s.io/controller-runtime/pkg/client"
 )
 
+// dumpVariable names the folder for what failed tests leave.
+const dumpVariable = "POPSERVICE_E2E_LOGS"
+
 // newNamespace makes a namespace where nothing but restricted pods may run. When the test has passed, nothing secret may
-// have come out of it, and it is deleted; when it has failed, what there is in it is shown.
+// have come out of it, and it is deleted; when it has failed, what there is in it is written down.
 func newNamespace(t *testing.T, name string) string {
 	t.Helper()
 	namespace := restrictedNamespace("e2e-" + name)
@@ -38,9 +45,10 @@ func deleteNamespace(t *testing.T, namespace *corev1.Namespace) {
 	}
 }
 
-// dump shows a namespace and the operator, without the content of Secrets.
+// dump writes what there is in a namespace and what the operator says to a file, without the content of Secrets.
 func dump(t *testing.T, namespace string) {
 	t.Helper()
+	var told strings.Builder
 	for _, args := range [][]string{
 		{"get", "all,pop,mbx,pvc,secrets,configmaps,networkpolicies", "-o", "wide"},
 		{"get", "pop,mbx", "-o", "yaml"},
@@ -48,12 +56,18 @@ func dump(t *testing.T, namespace string) {
 		{"get", "events", "--sort-by=.lastTimestamp"},
 	} {
 		output, err := try(t, "", "kubectl", append([]string{"--namespace", namespace}, args...)...)
-		t.Logf("kubectl --namespace %s %v: %v\n%s", namespace, args, err, output)
+		fmt.Fprintf(&told, "$ kubectl --namespace %s %v: %v\n%s\n", namespace, args, err, output)
 	}
 	for name, log := range podLogs(t, namespace) {
-		t.Logf("log of %s:\n%s", name, log)
+		fmt.Fprintf(&told, "log of %s:\n%s\n", name, log)
 	}
-	t.Log(describeManager(background(t)))
+	told.WriteString(describeManager(background(t)))
+	file := filepath.Join(os.Getenv(dumpVariable), namespace+".txt")
+	if err := os.WriteFile(file, []byte(told.String()), 0o600); err != nil {
+		t.Log(told.String())
+		return
+	}
+	t.Logf("what namespace %s held: %s", namespace, file)
 }
 
 // podLogs gives what the pods of a namespace have written, before their last restart too.

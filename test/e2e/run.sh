@@ -24,6 +24,9 @@ trap finish EXIT
 trap 'exit 130' INT TERM
 "$cluster" down
 "$cluster" up
+# Where a test that fails writes what its namespace held: on the screen its own words would drown in it.
+POPSERVICE_E2E_LOGS=$("$cluster" status | awk '$1 == "logs" { print $2 }')
+export POPSERVICE_E2E_LOGS
 make --no-print-directory images CLUSTER="$cluster"
 # go test builds outside and runs the tests inside the cluster's network. Tests mostly wait, so more of them run than there are cores.
 go test -tags e2e -count=1 -timeout 25m -parallel 12 -v -exec "$cluster exec --" "$@" ./test/e2e
