@@ -122,6 +122,7 @@ func newFixture(t *testing.T) *fixture {
 	if err != nil {
 		t.Fatal(err)
 	}
+	t.Cleanup(store.Close) // ends what works on the folder in the background, before the folder is removed
 	f := &fixture{t: t, store: &brokenStore{Store: store}, registry: prometheus.NewRegistry()}
 	f.listening = make(map[config.Security]string)
 	var c config.Config
@@ -227,6 +228,7 @@ func (f *fixture) uidsOf(address string) (uids []string) {
 	if err != nil {
 		f.t.Fatal(err)
 	}
+	defer func() { _ = session.Close() }()
 	for _, m := range session.Messages() {
 		uids = append(uids, m.UID())
 	}

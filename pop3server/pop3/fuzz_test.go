@@ -178,6 +178,7 @@ func FuzzUpdate(f *testing.F) {
 		if err != nil {
 			t.Fatal(err)
 		}
+		defer func() { _ = other.Close() }()
 		s.store.opened = func() { // behind the session's snapshot
 			_ = other.Delete(context.Background(), slices.DeleteFunc(slices.Clone(other.Messages()), func(m maildrop.Message) bool {
 				return !taken[m.UID()]
