@@ -49,6 +49,7 @@ type PopServiceList struct {
 // +kubebuilder:validation:XValidation:rule="has(self.tls) || self.listeners.all(l, l.security == 'Plaintext')",message="tls.certificates is required while a listener has security StartTLS or ImplicitTLS",fieldPath=".tls"
 // +kubebuilder:validation:XValidation:rule="self.authentication.loginType != 'SecureLogin' || self.listeners.exists(l, l.security != 'Plaintext')",message="with loginType SecureLogin nobody can log in unless a listener has security StartTLS or ImplicitTLS",fieldPath=".authentication.loginType"
 // +kubebuilder:validation:XValidation:rule="self.listeners.all(l, l.port != self.delivery.lmtp.port)",message="delivery.lmtp.port must differ from every listener's port",fieldPath=".delivery.lmtp.port"
+// +kubebuilder:validation:XValidation:rule="!self.banner.startsWith('[') || !has(self.extendedCapabilities) || !self.extendedCapabilities.exists(c, c == 'RESP-CODES')",message="banner must not begin with '[' while extendedCapabilities has RESP-CODES: clients would take it for a response code (RFC 2449)",fieldPath=".banner"
 type PopServiceSpec struct {
 	// replicas is the number of servers. Layout Single runs 0 or 1.
 	// +optional
@@ -460,7 +461,7 @@ type LMTP struct {
 	// subaddressSeparator lets mail for local-part+tag@domain, where this is "+", go to local-part@domain, unless there is a mailbox or
 	// an alias of that name. Left out, there is no such thing.
 	// +optional
-	// +kubebuilder:validation:Pattern=`^[+=_.#~-]$`
+	// +kubebuilder:validation:Pattern=`^[+=_#~-]$`
 	SubaddressSeparator string `json:"subaddressSeparator,omitempty"`
 	// maxConnections is how many connections a server takes.
 	// +optional

@@ -102,7 +102,7 @@ func TestValidateNamesFieldAndRange(t *testing.T) {
 		{"no port", func(c *Config) { c.Admin.Address = "localhost" }, `admin.address: "localhost" must have the form host:port`},
 		{"security", func(c *Config) { c.Listeners[0].Security = "TLS" }, `listeners[0].security: "TLS" is not one of`},
 		{"message size", func(c *Config) { c.LMTP.MaxMessageOctets = -1 },
-			"lmtp.maxMessageOctets: -1 is out of range 1 to 2147483647"},
+			"lmtp.maxMessageOctets: -1 is out of range 1 to 2147483648"},
 		{"recipients", func(c *Config) { c.LMTP.MaxRecipients = 10001 }, "lmtp.maxRecipients: 10001 is out of range 100 to 10000"},
 		{"few recipients", func(c *Config) { c.LMTP.MaxRecipients = 99 }, "lmtp.maxRecipients: 99 is out of range 100 to 10000"},
 		{"LMTP connections", func(c *Config) { c.LMTP.MaxConnections = -1 }, "lmtp.maxConnections: -1 is out of range 1 to"},

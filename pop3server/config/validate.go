@@ -21,13 +21,13 @@ const (
 	maxCommandOctets  = 1024
 	maxSeconds        = 24 * 60 * 60
 	maxCount          = 1<<31 - 1 // Exchange's largest limit
-	maxMessageOctets  = 1<<31 - 1
+	maxMessageOctets  = 2 << 30
 	minRecipients     = 100 // RFC 5321 §4.5.3.1.8
 	maxRecipients     = 10000
 	maxHostnameOctets = 253
 	maxAgeSeconds     = 100 * 366 * maxSeconds
 	maxHeaderOctets   = 200
-	maxWarningOctets  = 8 << 10
+	maxWarningOctets  = 16 << 10 // 4096 characters of any kind
 	maxNetworks       = 64
 )
 

@@ -228,7 +228,7 @@ func (s *session) hangUp(reason string) {
 	} else {
 		s.wire.linger()
 	}
-	_ = s.wire.close()
+	_ = s.wire.hangUp()
 }
 
 // logEnd writes the session's line. One without a command, such as a probe makes, is worth less.

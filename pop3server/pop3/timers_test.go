@@ -110,3 +110,23 @@ func TestSlowReader(t *testing.T) {
 		f.expectMessages(alice, "1")
 	})
 }
+
+// Under TLS such a client is let go as soon: nobody waits for it to take the notice that the connection ends.
+func TestSlowReaderUnderTLS(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t)
+		f.useTLS()
+		f.deliver(alice, "A: b\r\n\r\n"+strings.Repeat(strings.Repeat("x", 78)+"\r\n", 5000))
+		c := f.pipe(config.ImplicitTLS)
+		c.startTLS(f)
+		c.expect("+OK ready")
+		c.login()
+		c.say("RETR 1\r\n")
+		time.Sleep(61 * time.Second)
+		synctest.Wait()
+		if f.Sessions() != 0 {
+			t.Error("still served after 61 s")
+		}
+		f.expectReason("connection failed")
+	})
+}

@@ -274,6 +274,15 @@ func (w *wire) linger() {
 	_, _ = io.CopyN(io.Discard, w.conn, lingerOctets)
 }
 
+// hangUp closes the connection at the session's end. A client that has not taken what it was sent in time is not told so under
+// TLS either: that would wait another 5 seconds for it to take the notice.
+func (w *wire) hangUp() error {
+	if conn, ok := w.conn.(*tls.Conn); ok && errors.Is(w.err, os.ErrDeadlineExceeded) {
+		return conn.NetConn().Close()
+	}
+	return w.close()
+}
+
 // close closes the connection, at once.
 func (w *wire) close() error {
 	w.mu.Lock()

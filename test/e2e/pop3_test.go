@@ -81,7 +81,13 @@ func (s *service) dial(t *testing.T, limit time.Duration) *session {
 // open logs in.
 func (s *service) open(t *testing.T, m *mailbox) *session {
 	t.Helper()
-	p := s.dial(t, time.Minute)
+	return s.openFor(t, m, time.Minute)
+}
+
+// openFor logs in for a session that may take so long.
+func (s *service) openFor(t *testing.T, m *mailbox, limit time.Duration) *session {
+	t.Helper()
+	p := s.dial(t, limit)
 	if err := p.logIn(m.address(), m.password); err != nil {
 		t.Fatalf("log in as %s: %v", m.address(), err)
 	}

@@ -14,6 +14,7 @@ import (
 // refused is an entry of testdata/refused.yaml.
 type refused struct {
 	Field string
+	Says  string // what the field may be
 	Spec  map[string]any
 }
 
@@ -56,6 +57,8 @@ func checkRefused(t *testing.T, namespace, kind string, entry refused) {
 		t.Errorf("%s: %v was not refused", kind, entry.Spec)
 	case !strings.Contains(err.Error(), entry.Field+":") && !strings.Contains(err.Error(), `"`+entry.Field+`"`):
 		t.Errorf("%s: the refusal of %v does not name %s: %v", kind, entry.Spec, entry.Field, err)
+	case !strings.Contains(err.Error(), entry.Says):
+		t.Errorf("%s: the refusal of %v does not say %q: %v", kind, entry.Spec, entry.Says, err)
 	}
 }
 
