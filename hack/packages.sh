@@ -1,10 +1,11 @@
 #!/usr/bin/env bash
 # Installs the Debian packages of programs that are not there: hack/packages.sh PROGRAM[=PACKAGE]… A package is named as its program
-# unless it is said otherwise. Services that come with them are not started.
+# unless it is said otherwise; a path may be that of any file. Services that come with them are not started.
 set -euo pipefail
 missing=()
 for program in "$@"; do
-  command -v "${program%%=*}" >/dev/null || missing+=("${program#*=}")
+  wanted=${program%%=*}
+  command -v "$wanted" >/dev/null || [[ $wanted = /* && -e $wanted ]] || missing+=("${program#*=}")
 done
 [ ${#missing[@]} -gt 0 ] || exit 0
 if ! command -v apt-get >/dev/null || [ "$(id -u)" -ne 0 ]; then

@@ -18,7 +18,13 @@ const commandLimit = time.Minute
 // try runs a program and gives what it printed, in both streams in their order.
 func try(t *testing.T, stdin, program string, args ...string) (string, error) {
 	t.Helper()
-	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), commandLimit)
+	return tryFor(t, commandLimit, stdin, program, args...)
+}
+
+// tryFor is try with another limit.
+func tryFor(t *testing.T, limit time.Duration, stdin, program string, args ...string) (string, error) {
+	t.Helper()
+	ctx, cancel := context.WithTimeout(context.WithoutCancel(t.Context()), limit)
 	defer cancel()
 	var output bytes.Buffer
 	command := exec.CommandContext(ctx, program, args...)

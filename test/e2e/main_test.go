@@ -1,8 +1,7 @@
 //go:build e2e
 
 // Package e2e runs everything as users have it: the chart in a cluster with a real node, mail that comes in over LMTP, and
-// curl, Python and mpop that fetch it through the Service. `make e2e` starts such a cluster and runs these tests inside its
-// network.
+// mail clients that fetch it through the Service. `make e2e` starts such a cluster and runs these tests inside its network.
 package e2e
 
 import (
@@ -68,10 +67,16 @@ func checkPrograms() error {
 			missing = append(missing, fmt.Errorf("%s is not there: run the tests by `make e2e`", program))
 		}
 	}
-	for _, program := range []string{"curl", "python3", "mpop", "postfix", "doveadm"} {
+	for _, program := range []string{
+		"curl", "python3", "mpop", "postfix", "doveadm", "fetchmail", "getmail", "perl", "neomutt", "nmap", "testssl",
+	} {
 		if _, err := exec.LookPath(program); err != nil {
 			missing = append(missing, fmt.Errorf("%s is not there: run the tests by `make e2e` as root, which installs it", program))
 		}
+	}
+	// Net::POP3 comes with Perl, but TLS does not.
+	if _, err := exec.Command("perl", "-MIO::Socket::SSL", "-e", "1").Output(); err != nil {
+		missing = append(missing, errors.New("Perl has no IO::Socket::SSL: run the tests by `make e2e` as root, which installs it"))
 	}
 	return errors.Join(missing...)
 }

@@ -12,7 +12,7 @@ import (
 	"time"
 )
 
-// session is a POP3 session, for what curl, Python and mpop have no way to ask.
+// session is a POP3 session, for what mail clients have no way to ask.
 type session struct {
 	*textproto.Conn
 	tls tls.ConnectionState

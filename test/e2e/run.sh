@@ -18,7 +18,9 @@ finish() {
 }
 
 # Before the tests, for inside the cluster's network there is no way out.
-hack/packages.sh curl python3 mpop postfix doveadm=dovecot-core /usr/lib/dovecot/pop3=dovecot-pop3d
+hack/packages.sh postfix doveadm=dovecot-core /usr/lib/dovecot/pop3=dovecot-pop3d \
+  curl python3 mpop fetchmail getmail=getmail6 neomutt perl /usr/share/perl5/IO/Socket/SSL.pm=libio-socket-ssl-perl \
+  nmap testssl=testssl.sh
 go build -o "$cluster" ./hack/cluster
 trap finish EXIT
 trap 'exit 130' INT TERM

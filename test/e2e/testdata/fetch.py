@@ -1,19 +1,16 @@
-"""Fetches a mailbox by poplib: fetch.py tls|stls HOST ADDRESS CA-FILE, with the user's name and the password on two lines.
+"""Fetches by poplib what has not been fetched before: fetch.py tls|stls keep|delete HOST CA-FILE.
 
-HOST is the name that the certificate must have, ADDRESS is where it is reached: there is no DNS. It prints JSON.
+The user's name and the password come on two lines. Messages go to ~/Maildir, their unique-ids to ~/uids.
 """
-import json
+import pathlib
 import poplib
-import socket
 import ssl
 import sys
 
-mode, host, address, authority = sys.argv[1:]
+mode, what, host, authority = sys.argv[1:]
 user, password = sys.stdin.read().splitlines()
-
-# What DNS would do.
-lookup = socket.getaddrinfo
-socket.getaddrinfo = lambda name, *args, **options: lookup(address if name == host else name, *args, **options)
+home = pathlib.Path.home()
+known = home / "uids"
 
 context = ssl.create_default_context(cafile=authority)
 if mode == "tls":
@@ -21,11 +18,16 @@ if mode == "tls":
 else:
     pop = poplib.POP3(host, 110, timeout=30)
     pop.stls(context)
-capabilities = sorted(pop.capa())
 pop.user(user)
 pop.pass_(password)
-count, octets = pop.stat()
-uids = [line.decode().split()[1] for line in pop.uidl()[1]]
-messages = [b"\n".join(pop.retr(number + 1)[1]).decode() for number in range(count)]
+sizes = [int(line.split()[1]) for line in pop.list()[1]]
+print(len(sizes), "messages,", sum(sizes), "octets")
+for line in pop.uidl()[1]:
+    number, uid = line.decode().split()
+    if uid not in (known.read_text().split() if known.exists() else ()):
+        (home / "Maildir" / "new" / uid).write_bytes(b"\n".join(pop.retr(number)[1]) + b"\n")
+        with known.open("a") as file:
+            print(uid, file=file)
+    if what == "delete":
+        pop.dele(number)
 pop.quit()
-json.dump({"capabilities": capabilities, "count": count, "octets": octets, "uids": uids, "messages": messages}, sys.stdout)
