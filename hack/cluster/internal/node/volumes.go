@@ -15,7 +15,7 @@ import (
 var pool = []struct {
 	size  string
 	count int
-}{{"1Gi", 12}, {"5Gi", 6}, {"20Gi", 2}}
+}{{"1Gi", 48}, {"5Gi", 6}, {"20Gi", 2}}
 
 // A volume is what the template of a PersistentVolume fills in.
 type volume struct {
