@@ -83,6 +83,7 @@ func TestC0003_OnlyALoginOpensTheMailbox(t *testing.T) {
 	c.refused("PASS " + s.password) // RFC 1939 §7: valid immediately after USER only
 	c.ok("USER " + s.user)
 	c.refused("PASS wrong" + s.password)
+	c.refused("PASS " + s.password) // the name is forgotten
 	c.refused("STAT")
 	c.ok("USER " + s.user)
 	c.ok("PASS " + s.password)
