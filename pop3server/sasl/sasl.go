@@ -7,6 +7,9 @@ import "errors"
 // ErrMalformed says that a client's message is not one of the mechanism's. To the client it is a failure like any other.
 var ErrMalformed = errors.New("malformed message of the SASL mechanism")
 
+// ErrFailed says that a client has not proven who it claims to be. To the client it is a failure like any other.
+var ErrFailed = errors.New("authentication failed")
+
 // Mechanism is the server's side of one authentication exchange. It is used once, by one goroutine.
 type Mechanism interface {
 	// Next takes the client's message and gives the server's answer to it, both raw, without base64.
@@ -18,4 +21,12 @@ type Mechanism interface {
 	// which may be empty, goes to the client, whose response is the next one. The mechanism retains no response: the
 	// caller overwrites it after the call, for it may hold a password.
 	Next(response []byte) (challenge []byte, done bool, err error)
+}
+
+// Refuser is a Mechanism that tells the client of a failure with a challenge, and fails after the response to it.
+type Refuser interface {
+	Mechanism
+	// Refused gives the failure that the last challenge tells of, nil if it tells of none. The exchange has failed even where
+	// the client does not respond.
+	Refused() error
 }

@@ -9,10 +9,14 @@ import (
 	"github.com/popservice/popservice/pop3server/sasl"
 )
 
-// login runs one exchange with one message and gives what it asked to verify, as "name/password".
+// login runs one exchange with one message and gives what it asked to verify, as "name/password", with "authzid:" in
+// front if there is one.
 func login(t *testing.T, message []byte) (asked string, done bool, err error) {
 	t.Helper()
-	m := New(func(name string, password []byte) error {
+	m := New(func(authzid, name string, password []byte) error {
+		if authzid != "" {
+			name = authzid + ":" + name
+		}
 		asked = name + "/" + string(password)
 		return nil
 	})
@@ -34,7 +38,7 @@ func TestMessages(t *testing.T) {
 		{"NUL at the end", "\x00user\x00secret\x00", ""},
 		{"no authcid", "\x00\x00secret", ""},
 		{"no password", "\x00user\x00", ""},
-		{"other authzid", "boss\x00user\x00secret", ""},
+		{"other authzid", "boss\x00user\x00secret", "boss:user/secret"},
 		{"not UTF-8", "\x00us\xffer\x00secret", ""},
 		{"authcid too long", "\x00" + long + "x\x00secret", ""},
 		{"password too long", "\x00user\x00" + long + "x", ""},
@@ -69,7 +73,7 @@ func TestExamples(t *testing.T) {
 }
 
 func TestNoInitialResponse(t *testing.T) {
-	m := New(func(string, []byte) error { return nil })
+	m := New(func(string, string, []byte) error { return nil })
 	challenge, done, err := m.Next(nil)
 	if challenge == nil || len(challenge) != 0 || done || err != nil {
 		t.Fatalf("Next(nil) = %q, %v, %v; want an empty challenge", challenge, done, err)
@@ -81,7 +85,7 @@ func TestNoInitialResponse(t *testing.T) {
 
 func TestVerifierDecides(t *testing.T) {
 	refused := errors.New("refused")
-	_, done, err := New(func(string, []byte) error { return refused }).Next([]byte("\x00user\x00secret"))
+	_, done, err := New(func(string, string, []byte) error { return refused }).Next([]byte("\x00user\x00secret"))
 	if done || !errors.Is(err, refused) {
 		t.Errorf("Next = %v, %v; want the verifier's error", done, err)
 	}
