@@ -64,6 +64,34 @@ func TestHash(t *testing.T) {
 	}
 }
 
+func TestHashSchemes(t *testing.T) {
+	for scheme, want := range map[string]string{
+		"ARGON2ID": "{ARGON2ID}$argon2id$", "SCRAM-SHA-256": "{SCRAM-SHA-256}15000,", "SSHA512": "{SSHA512}",
+		"NT": "{NT}eddcf896aaf1f0c3f83d4daa964f17bf\n", "nt": "{NT}eddcf896aaf1f0c3f83d4daa964f17bf\n",
+		"SHA512-CRYPT": "{SHA512-CRYPT}$6$", "BLF-CRYPT": "{BLF-CRYPT}$2",
+	} {
+		code, output, errors := run(t, "open sesame\n", "hash", "--scheme", scheme)
+		v, err := verifier.Parse(strings.TrimSuffix(output, "\n"))
+		if code != 0 || errors != "" || err != nil || !v.Matches([]byte("open sesame")) || !strings.HasPrefix(output, want) {
+			t.Errorf("%s: exit code %d, %q, %q, %v", scheme, code, output, errors, err)
+		}
+	}
+	code, output, errors := run(t, strings.Repeat("x", 73), "hash", "--scheme", "BLF-CRYPT")
+	want := "pop3d: the password is too long for this scheme, or has a NUL in it\n"
+	if code != 1 || output != "" || errors != want {
+		t.Errorf("73 octets: exit code %d, %q, %q", code, output, errors)
+	}
+	code, output, errors = run(t, "x", "hash", "--scheme", "SHA512")
+	if want := `invalid argument "SHA512" for "--scheme" flag: want one of ARGON2ID, SCRAM-SHA-256, `; code != 2 || output != "" ||
+		!strings.Contains(errors, want) {
+		t.Errorf("SHA512: exit code %d, %q, %q", code, output, errors)
+	}
+	if _, output, _ := run(t, "", "hash", "--help"); !strings.Contains(output, "NTLM as well. It is password-equivalent") ||
+		!strings.Contains(output, "(default ARGON2ID)") {
+		t.Errorf("the help is %s", output)
+	}
+}
+
 func TestCheck(t *testing.T) {
 	p := newProgram(t)
 	if code, output, errors := run(t, "", "check", "--config", p.configPath()); code != 0 || output != "ok\n" || errors != "" {
