@@ -2,12 +2,12 @@ package authn
 
 import (
 	"bytes"
-	"context"
 	"errors"
 	"log/slog"
 	"net/netip"
 	"strings"
 	"testing"
+	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
 	"github.com/prometheus/client_golang/prometheus/testutil"
@@ -22,16 +22,50 @@ var remote = netip.MustParseAddr("192.0.2.1")
 type fixture struct {
 	*Authenticator
 	records map[string]directory.Record
+	lockout Lockout
 	log     bytes.Buffer
 }
 
+func (f *fixture) Lookup(address string) (directory.Record, bool) {
+	r, ok := f.records[strings.ToLower(address)]
+	return r, ok
+}
+
+func (f *fixture) LookupPrincipal(p directory.Principal) (directory.Record, bool) {
+	for _, r := range f.records {
+		for _, c := range r.Credentials {
+			if c.Principal == p {
+				return r, true
+			}
+		}
+	}
+	return directory.Record{}, false
+}
+
+// verify logs in with a name and a password, from the usual place.
+func (f *fixture) verify(t *testing.T, name, password string) (directory.Record, error) {
+	t.Helper()
+	return f.verifyFrom(t, remote, "", name, password)
+}
+
+func (f *fixture) verifyFrom(t *testing.T, remote netip.Addr, authzid, name, password string) (directory.Record, error) {
+	t.Helper()
+	l := f.Begin(t.Context(), remote)
+	err := l.Password(authzid, name, []byte(password))
+	if err != nil {
+		l.Failed(err)
+	} else {
+		l.Succeeded()
+	}
+	return l.Mailbox(), err
+}
+
 func newFixture(records map[string]directory.Record) *fixture {
-	f := &fixture{records: records}
+	f := &fixture{records: records, lockout: Lockout{PerAddress: 1000, PerMailbox: 1000, Window: time.Hour}}
 	f.Authenticator = New(Options{
-		Lookup: func(name string) (directory.Record, bool) {
-			r, ok := f.records[strings.ToLower(name)]
-			return r, ok
-		},
+		Directory:     f,
+		Domains:       func() Domains { return Domains{{Name: "example.com", NetBIOSName: "EXAMPLE", Realm: "R.EXAMPLE.COM"}} },
+		Lockout:       func() Lockout { return f.lockout },
 		MaxConcurrent: func() int { return 2 },
 		Log:           slog.New(slog.NewJSONHandler(&f.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 		Registerer:    prometheus.NewRegistry(),
@@ -76,7 +110,7 @@ func TestVerify(t *testing.T) {
 		{"none@example.com", "secret", ""},
 		{"broken@example.com", "secret", ""},
 	} {
-		got, err := f.Verify(t.Context(), test.name, []byte(test.password), remote)
+		got, err := f.verify(t, test.name, test.password)
 		if got.ID != test.id || (test.id == "") != errors.Is(err, ErrRejected) {
 			t.Errorf("Verify(%q, %q) = %q, %v; want %q", test.name, test.password, got.ID, err, test.id)
 		}
@@ -86,7 +120,7 @@ func TestVerify(t *testing.T) {
 func TestRightPasswordIsHashedOnce(t *testing.T) {
 	f := newFixture(map[string]directory.Record{"a@b": record("id", directory.Enabled, verifier.Derive([]byte("secret")))})
 	for range 3 {
-		if _, err := f.Verify(t.Context(), "a@b", []byte("secret"), remote); err != nil {
+		if _, err := f.verify(t, "a@b", "secret"); err != nil {
 			t.Fatal(err)
 		}
 	}
@@ -97,7 +131,7 @@ func TestRightPasswordIsHashedOnce(t *testing.T) {
 func TestWrongPasswordIsHashedEachTime(t *testing.T) {
 	f := newFixture(map[string]directory.Record{"a@b": record("id", directory.Enabled, verifier.Derive([]byte("secret")))})
 	for range 2 {
-		if _, err := f.Verify(t.Context(), "a@b", []byte("wrong"), remote); !errors.Is(err, ErrRejected) {
+		if _, err := f.verify(t, "a@b", "wrong"); !errors.Is(err, ErrRejected) {
 			t.Fatal(err)
 		}
 	}
@@ -114,11 +148,11 @@ func TestRememberedPasswordDiesWithItsRecord(t *testing.T) {
 		"removed":          {},
 	} {
 		f := newFixture(map[string]directory.Record{"a@b": old})
-		if _, err := f.Verify(t.Context(), "a@b", []byte("old"), remote); err != nil {
+		if _, err := f.verify(t, "a@b", "old"); err != nil {
 			t.Fatal(err)
 		}
 		f.records = now
-		if _, err := f.Verify(t.Context(), "a@b", []byte("old"), remote); !errors.Is(err, ErrRejected) {
+		if _, err := f.verify(t, "a@b", "old"); !errors.Is(err, ErrRejected) {
 			t.Errorf("%s: the old password gives %v", name, err)
 		}
 	}
@@ -127,7 +161,7 @@ func TestRememberedPasswordDiesWithItsRecord(t *testing.T) {
 func TestBusyWorkersRefuse(t *testing.T) {
 	f := newFixture(nil)
 	f.workers = newWorkers(func() int { return 0 }, 0, 0)
-	if _, err := f.Verify(t.Context(), "a@b", []byte("secret"), remote); !errors.Is(err, ErrBusy) {
+	if _, err := f.verify(t, "a@b", "secret"); !errors.Is(err, ErrBusy) {
 		t.Errorf("Verify without workers gives %v, want ErrBusy", err)
 	}
 	wantCount(t, f.metrics.busy, 1)
@@ -136,8 +170,8 @@ func TestBusyWorkersRefuse(t *testing.T) {
 func TestLogHoldsNoSecretAndNoControls(t *testing.T) {
 	f := newFixture(map[string]directory.Record{"a@b": record("id", directory.Enabled, verifier.Derive([]byte("hunter2")))})
 	for _, name := range []string{"a@b", "x\r\n\x1b[31m" + strings.Repeat("y", 500)} {
-		_, _ = f.Verify(context.Background(), name, []byte("hunter2"), remote)
-		_, _ = f.Verify(context.Background(), name, []byte("hunter3"), remote)
+		_, _ = f.verify(t, name, "hunter2")
+		_, _ = f.verify(t, name, "hunter3")
 	}
 	log := f.log.String()
 	for _, leak := range []string{"hunter", `\u001b`, `\n`, strings.Repeat("y", 100), "argon2id"} {

@@ -1,7 +1,6 @@
 package authn
 
 import (
-	"container/list"
 	"crypto/hmac"
 	"crypto/rand"
 	"crypto/sha256"
@@ -18,21 +17,14 @@ type cacheKey [sha256.Size]byte
 // fixed time, and the one that was unused for the longest makes room for a new one.
 type cache struct {
 	secret   [sha256.Size]byte
-	capacity int
 	lifetime time.Duration
 
 	mu      sync.Mutex
-	entries map[cacheKey]*list.Element
-	recent  *list.List // of cacheEntry, the most recently used first
-}
-
-type cacheEntry struct {
-	key     cacheKey
-	expires time.Time
+	expires *bounded[cacheKey, time.Time]
 }
 
 func newCache(capacity int, lifetime time.Duration) *cache {
-	c := &cache{capacity: capacity, lifetime: lifetime, entries: make(map[cacheKey]*list.Element), recent: list.New()}
+	c := &cache{lifetime: lifetime, expires: newBounded[cacheKey, time.Time](capacity)}
 	_, _ = rand.Read(c.secret[:]) // never fails (crypto/rand)
 	return c
 }
@@ -54,30 +46,16 @@ func (c *cache) key(id, verifier string, password []byte) (key cacheKey) {
 func (c *cache) has(key cacheKey) bool {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	element, ok := c.entries[key]
-	if !ok {
-		return false
+	expires, ok := c.expires.get(key)
+	if ok && time.Now().After(expires) {
+		c.expires.remove(key)
+		ok = false
 	}
-	if time.Now().After(element.Value.(cacheEntry).expires) {
-		c.remove(element)
-		return false
-	}
-	c.recent.MoveToFront(element)
-	return true
+	return ok
 }
 
 func (c *cache) add(key cacheKey) {
 	c.mu.Lock()
 	defer c.mu.Unlock()
-	if element, ok := c.entries[key]; ok {
-		c.remove(element)
-	}
-	if c.recent.Len() >= c.capacity {
-		c.remove(c.recent.Back())
-	}
-	c.entries[key] = c.recent.PushFront(cacheEntry{key: key, expires: time.Now().Add(c.lifetime)})
-}
-
-func (c *cache) remove(element *list.Element) {
-	delete(c.entries, c.recent.Remove(element).(cacheEntry).key)
+	c.expires.put(key, time.Now().Add(c.lifetime))
 }

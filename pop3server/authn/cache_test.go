@@ -16,7 +16,7 @@ func TestCacheForgetsWithTime(t *testing.T) {
 			t.Error("forgotten before its time")
 		}
 		time.Sleep(time.Nanosecond)
-		if c.has(key) || len(c.entries) != 0 {
+		if c.has(key) || len(c.expires.entries) != 0 {
 			t.Error("still there after its time")
 		}
 	})
@@ -30,7 +30,7 @@ func TestCacheForgetsTheLeastRecentlyUsed(t *testing.T) {
 	c.add(b)
 	c.has(a)
 	c.add(d)
-	if !c.has(a) || c.has(b) || !c.has(d) || len(c.entries) != 2 || c.recent.Len() != 2 {
+	if !c.has(a) || c.has(b) || !c.has(d) || len(c.expires.entries) != 2 || c.expires.recent.Len() != 2 {
 		t.Errorf("a %v, b %v, d %v; want b alone to be forgotten", c.has(a), c.has(b), c.has(d))
 	}
 }

@@ -143,16 +143,16 @@ func (r Record) check(bucket, previous string) error {
 	case r.Quota.IssueWarning < 0 || r.Quota.ProhibitReceive < 0:
 		return errors.New("quota must not be negative")
 	}
-	return r.checkAliases()
+	return errors.Join(checkAddresses("aliases", r.Aliases), checkAddresses("delegates", r.Delegates))
 }
 
-func (r Record) checkAliases() error {
-	for i, alias := range r.Aliases {
-		if err := checkAddress(alias); err != nil {
-			return fmt.Errorf("aliases[%d]: %w", i, err)
+func checkAddresses(field string, addresses []string) error {
+	for i, address := range addresses {
+		if err := checkAddress(address); err != nil {
+			return fmt.Errorf("%s[%d]: %w", field, i, err)
 		}
-		if i > 0 && alias <= r.Aliases[i-1] {
-			return fmt.Errorf("aliases[%d]: aliases must be sorted, each one once", i)
+		if i > 0 && address <= addresses[i-1] {
+			return fmt.Errorf("%s[%d]: %s must be sorted, each one once", field, i, field)
 		}
 	}
 	return nil

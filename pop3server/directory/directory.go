@@ -7,9 +7,10 @@ import (
 
 // Directory is one version of the list of mailboxes. It never changes, so any number of goroutines may use it.
 type Directory struct {
-	buckets [Buckets]*bucket // nil where there is no file
-	names   map[string]*Record
-	len     int
+	buckets    [Buckets]*bucket // nil where there is no file
+	names      map[string]*Record
+	principals map[Principal]*Record
+	len        int
 }
 
 // Lookup finds a mailbox by its address or one of its aliases, in upper or lower case. The caller must not change what
@@ -20,6 +21,16 @@ type Directory struct {
 func (d *Directory) Lookup(name string) (Record, bool) {
 	r, ok := d.names[strings.ToLower(name)]
 	if !ok {
+		return Record{}, false
+	}
+	return *r, true
+}
+
+// LookupPrincipal finds the mailbox that names a principal among its credentials. Names are compared as the authority writes
+// them. Of two mailboxes that name one principal, neither is found: nobody is let into a mailbox by mistake.
+func (d *Directory) LookupPrincipal(p Principal) (Record, bool) {
+	r := d.principals[p]
+	if r == nil {
 		return Record{}, false
 	}
 	return *r, true
@@ -67,11 +78,33 @@ func (d *Directory) index() Problems {
 	d.names = make(map[string]*Record)
 	d.each(func(r *Record) { d.names[r.Address] = r })
 	d.len = len(d.names)
-	var problems Problems
+	problems := d.indexPrincipals()
 	d.each(func(r *Record) {
 		for _, alias := range r.Aliases {
 			if p := d.addAlias(alias, r); p != nil {
 				problems = append(problems, *p)
+			}
+		}
+	})
+	return problems
+}
+
+// indexPrincipals tells of principals that several mailboxes name.
+func (d *Directory) indexPrincipals() Problems {
+	d.principals = make(map[Principal]*Record)
+	var problems Problems
+	d.each(func(r *Record) {
+		for _, c := range r.Credentials {
+			if c.Principal == (Principal{}) {
+				continue
+			}
+			other, taken := d.principals[c.Principal]
+			if !taken {
+				d.principals[c.Principal] = r
+			} else if other != r {
+				d.principals[c.Principal] = nil
+				problems = append(problems, Problem{Bucket: BucketName(Bucket(r.ID)), Err: fmt.Errorf(
+					"mailbox %s: credential %q names a principal that another mailbox names too: it opens neither", r.Address, c.Name)})
 			}
 		}
 	})

@@ -9,8 +9,6 @@ import (
 	"os"
 	"path/filepath"
 	"slices"
-
-	"github.com/popservice/popservice/pop3server/directory/verifier"
 )
 
 // Problem is something in the folder that could not be used.
@@ -119,7 +117,7 @@ func loadBucket(path string, number int, previous *bucket) (*bucket, error) {
 func (b *bucket) dropCredentials(name string) {
 	for i := range b.records {
 		b.records[i].Credentials = slices.DeleteFunc(b.records[i].Credentials, func(c Credential) bool {
-			_, err := verifier.Parse(c.Verifier)
+			err := c.check()
 			if err != nil {
 				line := i + 2 // counted from 1, after the header
 				b.problems = append(b.problems, Problem{

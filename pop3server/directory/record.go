@@ -61,6 +61,8 @@ type Record struct {
 	NoPOP3 bool `json:"noPOP3,omitempty"`
 	// Size says what STAT and LIST tell, Storage or Exact; empty is what the server's configuration says.
 	Size string `json:"size,omitempty"`
+	// Delegates are addresses of other mailboxes, normalized and sorted, whose users may open this one.
+	Delegates []string `json:"delegates,omitempty"`
 	// Credentials are the ways in; any one of them will do.
 	Credentials []Credential `json:"credentials,omitempty"`
 	// Since is the revision of the bucket in which this record last changed: a server that has loaded that revision or a
@@ -74,13 +76,38 @@ type Quota struct {
 	ProhibitReceive int64 `json:"prohibitReceive,omitempty"`
 }
 
-// Credential is one way in.
+// Credential is one way in: a password in each of the forms that the server's mechanisms need, or a principal.
 type Credential struct {
 	// Name tells credentials of one mailbox apart, in logs too.
 	Name string `json:"name"`
 	// Verifier is what a password is checked against, in the forms of package directory/verifier.
-	Verifier string `json:"verifier"`
-	// Source says what the verifier was made from, so that the writer can tell whether it is still good without making it
+	Verifier string `json:"verifier,omitempty"`
+	// SCRAM is what SCRAM-SHA-256 proves a password by, {SCRAM-SHA-256}… in the form of package directory/verifier.
+	SCRAM string `json:"scram,omitempty"`
+	// NT is what NTLM proves a password by, {NT}… in the form of package directory/verifier. It is as good as the password.
+	NT string `json:"nt,omitempty"`
+	// Principal is whom another authority vouches for. Where it is set, there is no password.
+	Principal Principal `json:"principal,omitzero"`
+	// Source says what the verifiers were made from, so that the writer can tell whether they are still good without making them
 	// again. The server does not look at it.
 	Source string `json:"source,omitempty"`
+}
+
+// PrincipalKind is a kind of authority that vouches for users.
+type PrincipalKind string
+
+// The kinds.
+const (
+	Kerberos    PrincipalKind = "Kerberos"    // a realm's KDC
+	OAuth       PrincipalKind = "OAuth"       // an issuer of tokens
+	Certificate PrincipalKind = "Certificate" // an authority of client certificates
+)
+
+// Principal is a user as an authority names it.
+type Principal struct {
+	Kind PrincipalKind `json:"kind"`
+	// Name is user@REALM for Kerberos, the claim's value for OAuth, and an e-mail address for a certificate.
+	Name string `json:"name"`
+	// Issuer is the URL of the OAuth issuer; empty for other kinds.
+	Issuer string `json:"issuer,omitempty"`
 }
