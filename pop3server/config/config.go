@@ -242,33 +242,6 @@ type Certificate struct {
 	ServerNames []string `json:"serverNames,omitempty"`
 }
 
-// LoginType is Exchange's LoginType: what may be used on a connection without TLS.
-type LoginType string
-
-const (
-	// PlainTextLogin allows every mechanism on every connection.
-	PlainTextLogin LoginType = "PlainTextLogin"
-	// PlainTextAuthentication allows mechanisms that send a password in the clear only under TLS.
-	PlainTextAuthentication LoginType = "PlainTextAuthentication"
-	// SecureLogin allows no authentication at all without TLS.
-	SecureLogin LoginType = "SecureLogin"
-)
-
-// Mechanism is the name of a way to log in: a SASL mechanism's IANA name, or USER for USER/PASS.
-type Mechanism string
-
-// The mechanisms that there are.
-const (
-	MechanismUser  Mechanism = "USER"
-	MechanismPlain Mechanism = "PLAIN"
-)
-
-// Authentication says who may log in, and how.
-type Authentication struct {
-	LoginType  LoginType   `json:"loginType,omitempty"`
-	Mechanisms []Mechanism `json:"mechanisms,omitempty"`
-}
-
 // Timeouts are the timers of a connection, in seconds.
 type Timeouts struct {
 	PreAuthenticatedSeconds int `json:"preAuthenticatedSeconds,omitempty"` // V0002
@@ -288,6 +261,12 @@ type Limits struct {
 	MaxFailedLogins            int `json:"maxFailedLogins,omitempty"` // on one connection (C0005)
 	MaxBadCommands             int `json:"maxBadCommands,omitempty"`  // in a row, on one connection
 	MaxConcurrentVerifications int `json:"maxConcurrentVerifications,omitempty"`
+	// MaxFailedLoginsPerAddress and MaxFailedLoginsPerMailbox are how many logins from one address (an IPv6 /64 counts as one) and
+	// with one user name may fail within LockoutSeconds; until some of these have passed, logins are refused then, except from
+	// addresses that have logged in to the mailbox before.
+	MaxFailedLoginsPerAddress int `json:"maxFailedLoginsPerAddress,omitempty"`
+	MaxFailedLoginsPerMailbox int `json:"maxFailedLoginsPerMailbox,omitempty"`
+	LockoutSeconds            int `json:"lockoutSeconds,omitempty"`
 	// LoginDelaySeconds is how long after a login to a mailbox the next one is refused, on this server; 0 is not at all.
 	LoginDelaySeconds int `json:"loginDelaySeconds,omitempty"`
 }

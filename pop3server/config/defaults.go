@@ -14,6 +14,9 @@ const (
 	DefaultConnectionsPerAddress   = 2000
 	DefaultMaxFailedLogins         = 3
 	DefaultMaxBadCommands          = 20
+	DefaultFailedLoginsPerAddress  = 1000
+	DefaultFailedLoginsPerMailbox  = 100
+	DefaultLockoutSeconds          = 900
 	DefaultVerifications           = 4
 	DefaultMaxMessageOctets        = 50 << 20
 	DefaultMaxRecipients           = 1000
@@ -42,8 +45,12 @@ func (c *Config) Default() {
 
 func (a *Authentication) setDefaults() {
 	set(&a.LoginType, SecureLogin)
+	set(&a.ExtendedProtection, ProtectionNone)
 	if len(a.Mechanisms) == 0 {
 		a.Mechanisms = DefaultMechanisms()
+	}
+	for i := range a.OAuth.Issuers {
+		set(&a.OAuth.Issuers[i].Claim, "email")
 	}
 }
 
@@ -62,6 +69,9 @@ func (l *Limits) setDefaults() {
 	set(&l.MaxConnectionsPerMailbox, DefaultConnectionsPerMailbox)
 	set(&l.MaxFailedLogins, DefaultMaxFailedLogins)
 	set(&l.MaxBadCommands, DefaultMaxBadCommands)
+	set(&l.MaxFailedLoginsPerAddress, DefaultFailedLoginsPerAddress)
+	set(&l.MaxFailedLoginsPerMailbox, DefaultFailedLoginsPerMailbox)
+	set(&l.LockoutSeconds, DefaultLockoutSeconds)
 	set(&l.MaxConcurrentVerifications, DefaultVerifications)
 }
 

@@ -207,16 +207,6 @@ func (t *TLS) check(p *problems) {
 	}
 }
 
-func (a *Authentication) check(p *problems) {
-	oneOf(p, "authentication.loginType", a.LoginType, PlainTextLogin, PlainTextAuthentication, SecureLogin)
-	names := unique{}
-	for i, m := range a.Mechanisms {
-		field := fmt.Sprintf("authentication.mechanisms[%d]", i)
-		oneOf(p, field, m, MechanismUser, MechanismPlain)
-		names.check(p, field, string(m))
-	}
-}
-
 func (t *Timeouts) check(p *problems) {
 	inRange(p, "timeouts.preAuthenticatedSeconds", t.PreAuthenticatedSeconds, 1, maxSeconds)
 	inRange(p, "timeouts.authenticatedSeconds", t.AuthenticatedSeconds, 1, maxSeconds)
@@ -232,6 +222,9 @@ func (l *Limits) check(p *problems) {
 	inRange(p, "limits.maxConnectionsPerMailbox", l.MaxConnectionsPerMailbox, 1, maxCount)
 	inRange(p, "limits.maxFailedLogins", l.MaxFailedLogins, 1, maxCount)
 	inRange(p, "limits.maxBadCommands", l.MaxBadCommands, 1, maxCount)
+	inRange(p, "limits.maxFailedLoginsPerAddress", l.MaxFailedLoginsPerAddress, 1, maxCount)
+	inRange(p, "limits.maxFailedLoginsPerMailbox", l.MaxFailedLoginsPerMailbox, 1, maxCount)
+	inRange(p, "limits.lockoutSeconds", l.LockoutSeconds, 1, maxSeconds)
 	inRange(p, "limits.loginDelaySeconds", l.LoginDelaySeconds, 0, maxSeconds)
 	inRange(p, "limits.maxConcurrentVerifications", l.MaxConcurrentVerifications, 1, maxCount)
 }

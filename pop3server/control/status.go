@@ -26,9 +26,11 @@ type Status struct {
 	Directory    Directory     `json:"directory"`
 	Certificates []Certificate `json:"certificates,omitempty"` // of the POP3 listeners
 	LMTPTLS      *LMTPTLS      `json:"lmtpTLS,omitempty"`      // nil where the configuration that runs has none
-	Store        Store         `json:"store,omitzero"`
-	Sessions     int           `json:"sessions"`
-	Draining     bool          `json:"draining,omitempty"`
+	// Files are what logins need beside the directory, as far as the configuration that runs names them.
+	Files    []File `json:"files,omitempty"`
+	Store    Store  `json:"store,omitzero"`
+	Sessions int    `json:"sessions"`
+	Draining bool   `json:"draining,omitempty"`
 }
 
 // Config is the configuration that the server runs.
@@ -63,6 +65,23 @@ const (
 	MaxForeign = 1000
 	MaxPurging = 1000
 )
+
+// Names of files. Behind FileIssuerCA stand a space and the issuer's URL.
+const (
+	FileKeytab   = "keytab"
+	FileClientCA = "client authorities"
+	FileSCRAMKey = "SCRAM key"
+	FileIssuerCA = "authorities of issuer"
+)
+
+// File is a file that a server reads again when it changes.
+type File struct {
+	Name string `json:"name"`
+	// Fingerprint is that of the file that counts now; empty when none could ever be read.
+	Fingerprint string `json:"fingerprint,omitempty"`
+	// Error says why the file could not be loaded, be it that an older one still counts.
+	Error string `json:"error,omitempty"`
+}
 
 // LMTPTLS is what the LMTP port makes TLS with.
 type LMTPTLS struct {

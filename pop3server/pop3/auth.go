@@ -7,33 +7,23 @@ import (
 
 	"github.com/popservice/popservice/pop3server/config"
 	"github.com/popservice/popservice/pop3server/sasl"
-	"github.com/popservice/popservice/pop3server/sasl/plain"
 )
-
-// saslMechanism is a mechanism that AUTH knows.
-type saslMechanism struct {
-	plaintext bool // sends the password in the clear
-	// maxOctets bounds a client's line within an exchange, with its end. It is no command, so that the limit for commands
-	// does not hold for it (RFC 5034 §4): each mechanism has what its longest message takes, since a stranger may send as much.
-	maxOctets int
-	begin     func(*session) sasl.Mechanism
-}
-
-var saslMechanisms = map[config.Mechanism]saslMechanism{
-	config.MechanismPlain: {plaintext: true, maxOctets: 4096, begin: func(s *session) sasl.Mechanism {
-		return plain.New(s.verify)
-	}},
-}
 
 // saslOffered gives the mechanisms that may be used on this connection as it is now, in the order of the settings.
 func (s *session) saslOffered() []config.Mechanism {
 	var offered []config.Mechanism
 	for _, name := range s.settings.Authentication.Mechanisms {
-		if m, ok := saslMechanisms[name]; ok && s.permits(m.plaintext) {
+		if s.canUse(name) {
 			offered = append(offered, name)
 		}
 	}
 	return offered
+}
+
+// canUse tells whether a mechanism may be used on this connection as it is now.
+func (s *session) canUse(name config.Mechanism) bool {
+	m, ok := saslMechanisms[name]
+	return ok && s.permits(m.plaintext) && (m.usable == nil || m.usable(s))
 }
 
 // auth is RFC 5034 §4 AUTH: a mechanism, and an initial response if the client has one.
@@ -78,6 +68,7 @@ func (s *session) listMechanisms(offered []config.Mechanism) error {
 }
 
 func (s *session) authenticate(name config.Mechanism, response []byte) error {
+	s.beginLogin()
 	if err := s.exchange(saslMechanisms[name], response); err != nil {
 		return s.refuseExchange(name, err)
 	}
@@ -109,9 +100,23 @@ func (s *session) exchange(mechanism saslMechanism, response []byte) error {
 			return err
 		}
 		if response, err = s.challenge(challenge, mechanism.maxOctets); err != nil {
-			return err
+			return s.unanswered(acceptor, err)
 		}
 	}
+}
+
+// unanswered gives the error of an exchange that has ended instead of a response. One of which the client has been told that it
+// failed has failed: who tries tokens, and gives up each time, is counted, logged and answered as others are.
+func (s *session) unanswered(acceptor sasl.Mechanism, err error) error {
+	refuser, ok := acceptor.(sasl.Refuser)
+	if !ok || refuser.Refused() == nil {
+		return err
+	}
+	if errors.As(err, new(*refusal)) { // "*", or not base64
+		return refuser.Refused()
+	}
+	s.login.Failed(refuser.Refused())
+	return err
 }
 
 // refuseExchange answers an exchange that has failed. Back in the AUTHORIZATION state, the client may try again. What the

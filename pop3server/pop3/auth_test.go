@@ -1,6 +1,7 @@
 package pop3
 
 import (
+	"context"
 	"encoding/base64"
 	"errors"
 	"strings"
@@ -11,6 +12,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/popservice/popservice/pop3server/config"
+	"github.com/popservice/popservice/pop3server/sasl"
 )
 
 const logonFailure = "-ERR Logon failure: unknown user name or bad password."
@@ -73,7 +75,7 @@ func TestUserAndPass(t *testing.T) {
 // [MS-STANXPOP3] V0011: a password has its spaces, and its end ones. What stands between keyword and password are separators.
 func TestPassWithSpaces(t *testing.T) {
 	f := newFixture(t)
-	f.options.Verifier = passwords{bob: "two \t words  "}
+	f.options.Login = passwords{bob: "two \t words  "}.begin
 	c := f.connect()
 	c.script("C: USER bob@example.com\nS: +OK")
 	c.say("PASS two \t words  \r\n")
@@ -86,7 +88,7 @@ func TestPassWithSpaces(t *testing.T) {
 
 func TestAuthPlain(t *testing.T) {
 	f := newFixture(t)
-	f.options.Verifier = passwords{alice: " pass wörd "}
+	f.options.Login = passwords{alice: " pass wörd "}.begin
 	good := plainOf(alice, " pass wörd ")
 	for _, test := range []struct{ name, script string }{
 		{"initial response", "C: AUTH PLAIN " + good + "\nS: +OK User successfully authenticated."},
@@ -347,4 +349,24 @@ func TestNoPasswordInTheLog(t *testing.T) {
 			t.Errorf("the log has %q:\n%s", text, f.log.String())
 		}
 	}
+}
+
+// A client that is told in a challenge that its token is no good has failed, whether it answers or not.
+func TestUnansweredRefusal(t *testing.T) {
+	f := newFixture(t)
+	f.useTLS()
+	f.set(func(s *Settings) {
+		s.Authentication.Mechanisms = []config.Mechanism{config.MechanismXOAuth2}
+		s.Limits.MaxFailedLogins = 3
+	})
+	f.options.Keys.Token = func(context.Context, string) (Subject, error) { return Subject{}, sasl.ErrFailed }
+	c := f.connect()
+	c.script("C: STLS\nS: +OK …")
+	c.startTLS(f)
+	attempt := "C: AUTH XOAUTH2 " + encode("user=alice@example.com\x01auth=Bearer x\x01\x01") + "\nS: + …\n"
+	c.script(attempt + "C: *\nS: " + logonFailure)
+	c.script(attempt + "C: !\nS: " + logonFailure)
+	c.script(attempt + "C: *\nS: -ERR …")
+	c.expectClosed()
+	f.expectReason("too many failed logins")
 }

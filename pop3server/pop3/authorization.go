@@ -62,7 +62,8 @@ func (s *session) pass(args arguments) error {
 	case args.none():
 		return refuseArguments
 	}
-	if err := s.verify(name, args); err != nil {
+	s.beginLogin()
+	if err := s.verify("", name, args); err != nil {
 		return s.refuseLogin(config.MechanismUser, err)
 	}
 	return s.logIn(config.MechanismUser, "User successfully logged on.")
@@ -71,33 +72,36 @@ func (s *session) pass(args arguments) error {
 // errNotUTF8 rejects a name or a password.
 var errNotUTF8 = errors.New("name or password is not UTF-8")
 
-// verify checks a name and a password and remembers whose they are. RFC 6856 §2.2: where UTF8 USER is told, those that are not
-// UTF-8 are rejected.
-func (s *session) verify(name string, password []byte) error {
+// beginLogin begins an attempt to log in.
+func (s *session) beginLogin() { s.login = s.server.options.Login(s.ctx, s.remote) }
+
+// verify checks a name and a password. RFC 6856 §2.2: where UTF8 USER is told, those that are not UTF-8 are rejected.
+func (s *session) verify(authzid, name string, password []byte) error {
 	if s.settings.has(config.CapabilityUTF8) && (!utf8.ValidString(name) || !utf8.Valid(password)) {
 		return errNotUTF8
 	}
-	record, err := s.server.options.Verifier.Verify(s.ctx, name, password, s.remote)
-	if err != nil {
-		return err
-	}
-	s.record = record
-	return nil
+	return s.login.Password(authzid, name, password)
 }
 
-// refuseLogin answers a failed login, each later than the one before it, and closes the connection after too many
-// ([MS-STANXPOP3] C0005). The reply is the same whatever was wrong. One that could not be checked is no failure.
+// refuseLogin answers a failed login, each later than the one before it, and later still where many have failed of late, and
+// closes the connection after too many ([MS-STANXPOP3] C0005). The reply is the same whatever was wrong. One that
+// could not be checked is no failure.
 func (s *session) refuseLogin(mechanism config.Mechanism, err error) error {
 	switch {
 	case s.ctx.Err() != nil:
 		return errDrained
 	case errors.Is(err, authn.ErrBusy):
+		s.login.Failed(err)
 		s.server.metrics.login(mechanism, "busy")
 		return refuseBusy
+	case errors.Is(err, authn.ErrUnavailable):
+		s.login.Failed(err)
+		s.server.metrics.login(mechanism, "unavailable")
+		return refuseUnavailable
 	}
 	s.server.metrics.login(mechanism, "rejected")
 	s.failures++
-	s.pause(time.Duration(s.failures) * s.server.failureStep)
+	s.pause(time.Duration(max(s.failures, s.login.Failed(err))) * s.server.failureStep)
 	if s.failures >= s.settings.Limits.MaxFailedLogins {
 		return refuseFailedLogins
 	}
@@ -117,6 +121,9 @@ func (s *session) pause(d time.Duration) {
 // logIn opens the mailbox of the record, answers, and enters the TRANSACTION state. That a login comes too early is told only
 // here, to one who knows the password (RFC 2449 §8.1.1), and is no failure.
 func (s *session) logIn(mechanism config.Mechanism, text string) error {
+	s.login.Succeeded()
+	s.record = s.login.Mailbox()
+	s.login = nil
 	if !s.server.logins.admit(s.record.ID, seconds(s.settings.Limits.LoginDelaySeconds)) {
 		s.server.metrics.login(mechanism, "delayed")
 		return refuseLoginDelay

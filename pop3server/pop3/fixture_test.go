@@ -23,6 +23,7 @@ import (
 	"github.com/popservice/popservice/pop3server/config"
 	"github.com/popservice/popservice/pop3server/directory"
 	"github.com/popservice/popservice/pop3server/maildrop"
+	"github.com/popservice/popservice/pop3server/sasl/gssapi"
 	"github.com/popservice/popservice/pop3server/tlstest"
 )
 
@@ -36,19 +37,33 @@ const (
 	bob   = "bob@example.com"
 )
 
-// passwords is a Verifier: each name is a mailbox of its own. One that begins with "busy" cannot be checked.
+// passwords begins logins: each name is a mailbox of its own. One that begins with "busy" cannot be checked.
 type passwords map[string]string
 
-func (p passwords) Verify(_ context.Context, name string, password []byte, _ netip.Addr) (directory.Record, error) {
-	want, ok := p[strings.ToLower(name)]
+func (p passwords) begin(context.Context, netip.Addr) Login { return &fakeLogin{passwords: p} }
+
+// fakeLogin is a Login by password, and knows no other.
+type fakeLogin struct {
+	Login
+	passwords
+	record directory.Record
+}
+
+func (l *fakeLogin) Password(authzid, name string, password []byte) error {
+	want, ok := l.passwords[strings.ToLower(name)]
 	switch {
 	case strings.HasPrefix(name, "busy"):
-		return directory.Record{}, authn.ErrBusy
-	case !ok || string(password) != want:
-		return directory.Record{}, authn.ErrRejected
+		return authn.ErrBusy
+	case !ok || string(password) != want || authzid != "":
+		return authn.ErrRejected
 	}
-	return recordOf(strings.ToLower(name)), nil
+	l.record = recordOf(strings.ToLower(name))
+	return nil
 }
+
+func (l *fakeLogin) Mailbox() directory.Record { return l.record }
+func (l *fakeLogin) Succeeded()                {}
+func (l *fakeLogin) Failed(error) int          { return 0 }
 
 func recordOf(address string) directory.Record {
 	return directory.Record{ID: directory.MailboxID(address), Address: address, Owner: "mail/" + address}
@@ -104,6 +119,7 @@ type fixture struct {
 	log      testkit.Log
 	registry *prometheus.Registry
 	ca       *tlstest.CA
+	keytab   *gssapi.Keytab
 
 	proxies   *config.ProxyProtocol      // in front of the listeners
 	listening map[config.Security]string // addresses
@@ -132,9 +148,15 @@ func newFixture(t *testing.T) *fixture {
 	f.settings = SettingsOf(&c)
 	f.Server = New(Options{
 		Settings: f.now, TLSConfig: f.tlsConfig, Store: f.store, Registerer: f.registry,
-		Verifier: passwords{alice: "secret", bob: " two  words "},
-		Version:  "1.2.3",
-		Log:      slog.New(slog.NewTextHandler(&f.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
+		Login: passwords{alice: "secret", bob: " two  words "}.begin,
+		Keys: Keys{
+			Keytab:   func() *gssapi.Keytab { return f.keytab },
+			Replays:  gssapi.NewReplayCache(10),
+			Fake:     func() []byte { return []byte("a secret of the servers") },
+			Hostname: func() string { return "pop.example.com" },
+		},
+		Version: "1.2.3",
+		Log:     slog.New(slog.NewTextHandler(&f.log, &slog.HandlerOptions{Level: slog.LevelDebug})),
 	})
 	f.failureStep, f.badStep = 0, 0
 	return f
@@ -169,7 +191,7 @@ func (f *fixture) useTLS() {
 	pair := f.ca.Issue(f.t, "", "pop.example.com").TLS(f.t)
 	f.mu.Lock()
 	defer f.mu.Unlock()
-	f.tls = &tls.Config{Certificates: []tls.Certificate{pair}}
+	f.tls = &tls.Config{GetCertificate: func(*tls.ClientHelloInfo) (*tls.Certificate, error) { return &pair, nil }}
 }
 
 // listen serves a listener until the test ends, and gives its address. There is one for each kind.

@@ -58,7 +58,7 @@ func FuzzSessionOfAStranger(f *testing.F) {
 	}
 	f.Fuzz(func(t *testing.T, text []byte, extended bool) {
 		s := newFixture(t)
-		s.options.Verifier = passwords{}
+		s.options.Login = passwords{}.begin
 		if extended {
 			s.extend(config.Capabilities()...)
 		}

@@ -175,7 +175,7 @@ func TestNoSecretInTheProtocolLog(t *testing.T) {
 		f := newFixture(t)
 		f.useTLS()
 		f.logProtocol(level)
-		f.options.Verifier = passwords{alice: secret}
+		f.options.Login = passwords{alice: secret}.begin
 		f.deliver(alice, "Subject: "+secret+"\r\n\r\n"+secret+"\r\n")
 		f.set(func(s *Settings) { s.Limits.MaxFailedLogins, s.Limits.MaxBadCommands = 1000, 1000 })
 		c := f.connect()
@@ -325,5 +325,19 @@ func TestNoProtocolLogByDefault(t *testing.T) {
 	f.expectReason("quit")
 	if log := f.log.String(); strings.Contains(log, "protocol") || !strings.Contains(log, "session=") {
 		t.Error(log)
+	}
+}
+
+// A mechanism that there is, and that the log would not name, could not be told from a password in the wrong place.
+func TestEachMechanismIsNamedInTheLog(t *testing.T) {
+	t.Parallel()
+	for _, mechanism := range config.Mechanisms() {
+		if mechanism == config.MechanismUser { // a command
+			continue
+		}
+		c, err := parseCommand([]byte("auth " + strings.ToLower(string(mechanism)) + " c2VjcmV0"))
+		if got, want := loggedCommand(c), "AUTH "+string(mechanism)+" ***"; got != want || err != nil {
+			t.Errorf("logged %q (%v), want %q", got, err, want)
+		}
 	}
 }

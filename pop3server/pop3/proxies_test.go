@@ -16,7 +16,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus/testutil"
 
 	"github.com/popservice/popservice/pop3server/config"
-	"github.com/popservice/popservice/pop3server/directory"
 )
 
 // loopback are proxies that a test's client is one of; elsewhere are some that it is not.
@@ -32,11 +31,11 @@ type clients struct {
 	seen []string
 }
 
-func (c *clients) Verify(ctx context.Context, name string, password []byte, remote netip.Addr) (directory.Record, error) {
+func (c *clients) begin(ctx context.Context, remote netip.Addr) Login {
 	c.mu.Lock()
 	defer c.mu.Unlock()
 	c.seen = append(c.seen, remote.String())
-	return c.passwords.Verify(ctx, name, password, remote)
+	return c.passwords.begin(ctx, remote)
 }
 
 func (c *clients) last() string {
@@ -104,7 +103,7 @@ func TestProxyHeaders(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
 			seen := &clients{passwords: passwords{alice: "secret"}}
-			f.proxies, f.options.Verifier = loopback, seen
+			f.proxies, f.options.Login = loopback, seen.begin
 			c := f.behind(config.StartTLS, test.header)
 			c.expect("+OK ready")
 			c.login()
@@ -262,7 +261,7 @@ func TestHeaderOfAStranger(t *testing.T) {
 		t.Run(name, func(t *testing.T) {
 			f := newFixture(t)
 			seen := &clients{passwords: passwords{alice: "secret"}}
-			f.proxies, f.options.Verifier = proxies, seen
+			f.proxies, f.options.Login = proxies, seen.begin
 			c := f.behind(config.StartTLS, "PROXY TCP4 198.51.100.7 203.0.113.110 40000 110\r\n")
 			c.script("S: +OK ready\nS: -ERR Command is not recognized.")
 			c.login()

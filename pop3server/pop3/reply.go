@@ -44,6 +44,7 @@ var (
 	refuseMailbox     = &refusal{text: "Mailbox cannot be opened now. Try again later.", code: codeTemporary}
 	refuseLoginDelay  = &refusal{text: "Mailbox was logged on to recently. Try again later.", code: codeLoginDelay}
 	refuseBusy        = &refusal{text: "Server is too busy to check the password. Try again later.", code: codeTemporary}
+	refuseUnavailable = &refusal{text: "Login cannot be checked now. Try again later.", code: codeTemporary}
 	refuseCertificate = &refusal{text: "TLS is not available."}
 	refuseLanguage    = &refusal{text: "Language is not available."}
 	refuseInjection   = &refusal{

@@ -22,15 +22,24 @@ import (
 
 	"github.com/prometheus/client_golang/prometheus"
 
+	"github.com/popservice/popservice/pop3server/authn"
 	"github.com/popservice/popservice/pop3server/config"
 	"github.com/popservice/popservice/pop3server/directory"
 	"github.com/popservice/popservice/pop3server/maildrop"
 )
 
-// Verifier checks a user name and a password, as authn.Authenticator does it: it gives the mailbox's record, authn.ErrBusy
-// where the password could not be checked now, or another error. It must not retain the password.
-type Verifier interface {
-	Verify(ctx context.Context, name string, password []byte, remote netip.Addr) (directory.Record, error)
+// Login is one attempt to log in, as authn.Login is it, which says what each method does.
+type Login interface {
+	Password(authzid, name string, password []byte) error
+	Claim(name, domain string) *authn.Proof
+	Canonical(name string) string
+	Kerberos(name, realm, authzid string) error
+	OAuth(issuer, name string, domains []string, authzid string) error
+	Certificate(address, authzid string) error
+	// Mailbox is what is opened after a login that has succeeded.
+	Mailbox() directory.Record
+	Succeeded()
+	Failed(err error) (steps int)
 }
 
 // Options are what a Server needs; all of them are required.
@@ -38,8 +47,10 @@ type Options struct {
 	// Settings gives the settings in force; asked once for each connection.
 	Settings func() Settings
 	// TLSConfig gives what TLS connections are made with, or nil while there is no certificate to serve.
-	TLSConfig  func() *tls.Config
-	Verifier   Verifier
+	TLSConfig func() *tls.Config
+	// Login begins a login of a client at that address.
+	Login      func(ctx context.Context, remote netip.Addr) Login
+	Keys       Keys
 	Store      maildrop.Store
 	Version    string // the program's, for IMPLEMENTATION
 	Log        *slog.Logger

@@ -40,13 +40,15 @@ type session struct {
 	cancel   context.CancelFunc
 	started  time.Time
 
-	state  state
-	tls    *tls.Conn // nil in the clear
-	user   string    // what a USER command just before named; empty if there was none
-	record directory.Record
-	mail   maildrop.Session // nil before login
-	list   *listing
-	utf8   bool // the client has asked for messages with UTF-8 in their headers
+	state     state
+	tls       *tls.Conn   // nil in the clear
+	tlsConfig *tls.Config // that it was made with
+	user      string      // what a USER command just before named; empty if there was none
+	login     Login       // under way; nil otherwise
+	record    directory.Record
+	mail      maildrop.Session // nil before login
+	list      *listing
+	utf8      bool // the client has asked for messages with UTF-8 in their headers
 
 	failures int // logins on this connection
 	bad      int // commands in a row

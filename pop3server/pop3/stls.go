@@ -37,7 +37,7 @@ func (s *session) startTLS(tlsConfig *tls.Config) error {
 		s.server.metrics.handshakesFailed.Inc()
 		return &handshakeError{err}
 	}
-	s.tls = conn
+	s.tls, s.tlsConfig = conn, tlsConfig
 	return nil
 }
 

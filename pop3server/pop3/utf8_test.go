@@ -100,7 +100,7 @@ func TestHeaderCannotBeRead(t *testing.T) {
 func TestNamesInUTF8(t *testing.T) {
 	const name = "grüße@example.com"
 	f := newFixture(t)
-	f.options.Verifier = passwords{name: "gehëim", alice: "not \xff UTF-8"}
+	f.options.Login = passwords{name: "gehëim", alice: "not \xff UTF-8"}.begin
 	login := func(c *client, name, password string) string {
 		c.script("C: USER " + name + "\nS: +OK")
 		c.say("PASS " + password + "\r\n")

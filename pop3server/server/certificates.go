@@ -3,6 +3,7 @@ package server
 import (
 	"cmp"
 	"crypto/tls"
+	"crypto/x509"
 	"fmt"
 	"log/slog"
 	"reflect"
@@ -17,6 +18,8 @@ import (
 // known by its name in the configuration, in place.
 type certificates struct {
 	log *slog.Logger
+	// clientCAs gives the authorities of clients' certificates; nil where none are asked for.
+	clientCAs func() *x509.CertPool
 
 	mu     sync.Mutex // held while loading
 	served atomic.Pointer[certificateSet]
@@ -26,7 +29,8 @@ type certificates struct {
 type certificateSet struct {
 	settings config.TLS
 	all      []certificate // in the order of the settings
-	tls      *tls.Config   // nil while there is none to serve
+	clients  *x509.CertPool
+	tls      *tls.Config // nil while there is none to serve
 }
 
 // certificate is one pair of files.
@@ -36,8 +40,8 @@ type certificate struct {
 	err  error            // why the files cannot be used now
 }
 
-func newCertificates(settings config.TLS, log *slog.Logger) *certificates {
-	c := &certificates{log: log}
+func newCertificates(settings config.TLS, clientCAs func() *x509.CertPool, log *slog.Logger) *certificates {
+	c := &certificates{log: log, clientCAs: clientCAs}
 	c.served.Store(&certificateSet{})
 	c.use(settings)
 	return c
@@ -62,7 +66,7 @@ func (c *certificates) use(settings config.TLS) {
 
 func (c *certificates) load(settings config.TLS) {
 	before := c.served.Load()
-	next := &certificateSet{settings: settings}
+	next := &certificateSet{settings: settings, clients: c.clientCAs()}
 	for _, files := range settings.Certificates {
 		old := before.named(files.Name)
 		loaded := loadCertificate(files, old.pair)
@@ -118,7 +122,7 @@ func (s *certificateSet) named(name string) certificate {
 
 // servesLike tells whether clients would see no difference.
 func (s *certificateSet) servesLike(other *certificateSet) bool {
-	if !reflect.DeepEqual(s.settings, other.settings) || len(s.all) != len(other.all) {
+	if !reflect.DeepEqual(s.settings, other.settings) || len(s.all) != len(other.all) || s.clients != other.clients {
 		return false
 	}
 	for i := range s.all {
@@ -140,7 +144,11 @@ func (s *certificateSet) newTLS() *tls.Config {
 	if s.settings.MinVersion == config.TLS13 {
 		version = tls.VersionTLS13
 	}
-	return &tls.Config{MinVersion: version, GetCertificate: names.choose}
+	made := &tls.Config{MinVersion: version, GetCertificate: names.choose}
+	if s.clients != nil { // clients that have none log in by other ways
+		made.ClientAuth, made.ClientCAs = tls.VerifyClientCertIfGiven, s.clients
+	}
+	return made
 }
 
 // status tells what is served, and of which files.

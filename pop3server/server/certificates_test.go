@@ -2,6 +2,7 @@ package server
 
 import (
 	"crypto/tls"
+	"crypto/x509"
 	"log/slog"
 	"net"
 	"os"
@@ -48,7 +49,7 @@ func (f *folder) issue(name string, hosts, serverNames []string) config.Certific
 }
 
 func load(settings ...config.Certificate) *certificates {
-	return newCertificates(config.TLS{Certificates: settings, MinVersion: config.TLS12}, slog.New(slog.DiscardHandler))
+	return newCertificates(config.TLS{Certificates: settings, MinVersion: config.TLS12}, noClients, slog.New(slog.DiscardHandler))
 }
 
 // served gives the common name of the certificate that serves a client, and whether the client's session was resumed.
@@ -198,3 +199,6 @@ func TestRenamedWhileBad(t *testing.T) {
 		t.Error("TLS is served though the settings name no certificate any more")
 	}
 }
+
+// noClients is for servers that ask clients for no certificate.
+func noClients() *x509.CertPool { return nil }

@@ -46,7 +46,7 @@ type authorities struct {
 }
 
 func newLMTPTLS(c *config.Config, log *slog.Logger) *lmtpTLS {
-	l := &lmtpTLS{log: log, certificates: newCertificates(config.TLS{}, log)}
+	l := &lmtpTLS{log: log, certificates: newCertificates(config.TLS{}, func() *x509.CertPool { return nil }, log)}
 	l.served.Store(&lmtpTLSVersion{certificate: &certificateSet{}})
 	l.use(c)
 	return l

@@ -74,7 +74,14 @@ func (d *loadedDirectory) folderProblem() error {
 	return nil
 }
 
-func (m *mailboxes) lookup(name string) (directory.Record, bool) { return m.served.Load().Lookup(name) }
+// Lookup and LookupPrincipal are authn.Directory.
+func (m *mailboxes) Lookup(address string) (directory.Record, bool) {
+	return m.served.Load().Lookup(address)
+}
+
+func (m *mailboxes) LookupPrincipal(p directory.Principal) (directory.Record, bool) {
+	return m.served.Load().LookupPrincipal(p)
+}
 
 // complete tells whether every mailbox that is declared is known: the folder was read, and of each bucket that is refused there
 // is an older version.

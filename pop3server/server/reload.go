@@ -2,6 +2,7 @@ package server
 
 import (
 	"context"
+	"slices"
 	"sync"
 
 	"github.com/popservice/popservice/pop3server/config"
@@ -47,6 +48,7 @@ func (s *server) beforeServing(next, last *directory.Directory) {
 
 // prepare brings into force what of a new configuration is more than a setting to look up.
 func (s *server) prepare(next *config.Config) {
+	s.loginKeys.use(next.Authentication)
 	s.certificates.use(next.TLS)
 	s.lmtpTLS.use(next)
 }
@@ -57,7 +59,9 @@ func (s *server) followCertificates(ctx context.Context) (stop func()) {
 	ended := make(chan struct{})
 	go func() {
 		defer close(ended)
-		watch.Paths(ctx, s.log, append(s.certificates.paths(), s.lmtpTLS.paths()...), func() {
+		paths := slices.Concat(s.loginKeys.paths(), s.certificates.paths(), s.lmtpTLS.paths())
+		watch.Paths(ctx, s.log, paths, func() {
+			s.loginKeys.reload()
 			s.certificates.reload()
 			s.lmtpTLS.reload()
 		})

@@ -16,7 +16,6 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/popservice/popservice/pop3server/admin"
-	"github.com/popservice/popservice/pop3server/authn"
 	"github.com/popservice/popservice/pop3server/lmtp"
 	"github.com/popservice/popservice/pop3server/maildrop"
 	"github.com/popservice/popservice/pop3server/pop3"
@@ -45,6 +44,7 @@ type server struct {
 	purger        *purger
 	unlocked      error // why the store cannot be shared, where it is to be
 	mailboxes     *mailboxes
+	loginKeys     *loginKeys
 	certificates  *certificates
 	identity      *identity // nil without a control port
 	pop3          *pop3.Server
@@ -87,7 +87,8 @@ func newServer(options Options) (*server, error) {
 	}
 	s.owned, s.purger = newOwnership(s.store), newPurger(s.store, s.log)
 	s.mailboxes = newMailboxes(c.Directory.Path, s.log, s.beforeServing)
-	s.certificates, s.lmtpTLS = newCertificates(c.TLS, s.log), newLMTPTLS(c, s.log)
+	s.loginKeys = newLoginKeys(c.Authentication, s.log)
+	s.certificates, s.lmtpTLS = newCertificates(c.TLS, s.loginKeys.clientCAs, s.log), newLMTPTLS(c, s.log)
 	if c.Admin.Control != nil {
 		s.identity = &identity{Identity: admin.NewIdentity(*c.Admin.Control), log: s.log}
 		s.identity.load()
@@ -100,11 +101,10 @@ func newServer(options Options) (*server, error) {
 func (s *server) makeServers() {
 	settings := s.configuration
 	s.pop3 = pop3.New(pop3.Options{
-		Settings:  settings.pop3,
-		TLSConfig: s.certificates.tlsConfig,
-		Verifier: authn.New(authn.Options{
-			Lookup: s.mailboxes.lookup, MaxConcurrent: settings.maxConcurrentVerifications, Log: s.log, Registerer: s.registry,
-		}),
+		Settings:   settings.pop3,
+		TLSConfig:  s.certificates.tlsConfig,
+		Login:      s.newLogins(),
+		Keys:       s.loginKeys.keys(settings.hostname),
 		Store:      s.owned,
 		Version:    s.options.Version,
 		Log:        s.log,
@@ -112,7 +112,7 @@ func (s *server) makeServers() {
 	})
 	if settings.now().LMTP != nil {
 		s.lmtp = lmtp.New(lmtp.Options{
-			Settings: settings.lmtp, TLSConfig: s.lmtpTLS.tlsConfig, Lookup: s.mailboxes.lookup, Complete: s.mailboxes.complete,
+			Settings: settings.lmtp, TLSConfig: s.lmtpTLS.tlsConfig, Lookup: s.mailboxes.Lookup, Complete: s.mailboxes.complete,
 			Store: s.owned, Log: s.log, Registerer: s.registry,
 		})
 		s.registry.MustRegister(s.lmtpTLS)

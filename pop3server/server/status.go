@@ -18,6 +18,7 @@ func (s *server) status() control.Status {
 		Directory:    s.mailboxes.status(),
 		Certificates: s.certificates.served.Load().status(),
 		LMTPTLS:      s.lmtpTLS.status(),
+		Files:        s.loginKeys.status(),
 		Store:        s.storeStatus(),
 		Sessions:     s.pop3.Sessions(),
 		Draining:     s.draining.Load(),

@@ -12,6 +12,7 @@ import (
 	"encoding/hex"
 	"encoding/pem"
 	"math/big"
+	"net"
 	"os"
 	"testing"
 	"time"
@@ -44,11 +45,30 @@ func (ca *CA) Pool() *x509.CertPool {
 	return pool
 }
 
-// Issue makes a certificate for a server and a client with a common name, and host names.
+// Issue makes a certificate for a server and a client with a common name, and host names or IP addresses.
 func (ca *CA) Issue(t testing.TB, commonName string, hosts ...string) Pair {
 	t.Helper()
 	template := newTemplate(t, commonName)
-	template.DNSNames = hosts
+	for _, host := range hosts {
+		if address := net.ParseIP(host); address != nil {
+			template.IPAddresses = append(template.IPAddresses, address)
+		} else {
+			template.DNSNames = append(template.DNSNames, host)
+		}
+	}
+	return ca.issue(t, template)
+}
+
+// IssueMail makes a certificate for a user with a mail address.
+func (ca *CA) IssueMail(t testing.TB, address string) Pair {
+	t.Helper()
+	template := newTemplate(t, "")
+	template.EmailAddresses = []string{address}
+	return ca.issue(t, template)
+}
+
+func (ca *CA) issue(t testing.TB, template *x509.Certificate) Pair {
+	t.Helper()
 	template.KeyUsage = x509.KeyUsageDigitalSignature
 	template.ExtKeyUsage = []x509.ExtKeyUsage{x509.ExtKeyUsageServerAuth, x509.ExtKeyUsageClientAuth}
 	key := newKey(t)
