@@ -75,11 +75,17 @@ type MailboxSpec struct {
 	// +optional
 	// +kubebuilder:default=Retain
 	ReclaimPolicy RetentionPolicy `json:"reclaimPolicy,omitempty"`
-	// credentials are the ways in; any one of them will do.
+	// delegates are the addresses of other Mailboxes of the same PopService, whose users may open this one. They log in with their own
+	// password, as user@domain/mailbox or with this mailbox as the authorization identity.
+	// +optional
+	// +listType=set
+	// +kubebuilder:validation:MaxItems=64
+	Delegates []Address `json:"delegates,omitempty"`
+	// credentials are the ways in; any one of them will do. Each may be taken away by itself, as that of a device which is lost.
 	// +optional
 	// +listType=map
 	// +listMapKey=name
-	// +kubebuilder:validation:MaxItems=4
+	// +kubebuilder:validation:MaxItems=16
 	Credentials []Credential `json:"credentials,omitempty"`
 }
 
@@ -146,7 +152,7 @@ const (
 
 // Credential is one way in.
 //
-// +kubebuilder:validation:ExactlyOneOf=passwordSecretRef;verifierSecretRef
+// +kubebuilder:validation:ExactlyOneOf=passwordSecretRef;verifierSecretRef;principal
 type Credential struct {
 	// name tells the mailbox's credentials apart.
 	// +required
@@ -160,6 +166,41 @@ type Credential struct {
 	// verifierSecretRef refers to a verifier, such as `pop3d hash` prints, so that the password need not be in the cluster.
 	// +optional
 	VerifierSecretRef *VerifierKeyReference `json:"verifierSecretRef,omitempty"`
+	// principal is a user whom another authority vouches for.
+	// +optional
+	Principal *Principal `json:"principal,omitempty"`
+}
+
+// PrincipalKind is a kind of authority that vouches for users.
+//
+// +kubebuilder:validation:Enum=Kerberos;OAuth;Certificate
+type PrincipalKind string
+
+// The kinds.
+const (
+	PrincipalKerberos    PrincipalKind = "Kerberos"
+	PrincipalOAuth       PrincipalKind = "OAuth"
+	PrincipalCertificate PrincipalKind = "Certificate"
+)
+
+// Principal is a user as an authority names it.
+//
+// +kubebuilder:validation:XValidation:rule="(self.kind == 'OAuth') == has(self.issuer)",message="issuer must be set for kind OAuth, and for no other",fieldPath=".issuer"
+// +kubebuilder:validation:XValidation:rule="self.kind == 'OAuth' || self.name.matches('^[^@]+@[^@]+$')",message="name must have the form user@REALM for Kerberos, and that of an address for Certificate",fieldPath=".name"
+type Principal struct {
+	// kind of the authority.
+	// +required
+	Kind PrincipalKind `json:"kind"`
+	// name is user@REALM for Kerberos, the value of the issuer's claim for OAuth, and the e-mail address in the certificate for Certificate.
+	// +required
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=512
+	Name string `json:"name"`
+	// issuer is the url of one of the PopService's OAuth issuers.
+	// +optional
+	// +kubebuilder:validation:MinLength=1
+	// +kubebuilder:validation:MaxLength=2048
+	Issuer string `json:"issuer,omitempty"`
 }
 
 // SecretKeyReference names a key of a Secret in the Mailbox's namespace.

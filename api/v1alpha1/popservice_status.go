@@ -84,6 +84,7 @@ const (
 	ConditionDirectorySynced      = "DirectorySynced"
 	ConditionConfigurationApplied = "ConfigurationApplied"
 	ConditionRFC2449Conformant    = "RFC2449Conformant"
+	ConditionStrongAuthentication = "StrongAuthentication"
 
 	ConditionCredentialsResolved = "CredentialsResolved"
 )

@@ -289,46 +289,6 @@ type LocalSecretReference struct {
 	Name string `json:"name"`
 }
 
-// LoginType is Exchange's LoginType: what may be used on a connection without TLS.
-//
-// +kubebuilder:validation:Enum=PlainTextLogin;PlainTextAuthentication;SecureLogin
-type LoginType string
-
-const (
-	// PlainTextLogin allows every mechanism on every connection.
-	PlainTextLogin LoginType = "PlainTextLogin"
-	// PlainTextAuthentication allows mechanisms that send a password in the clear under TLS only.
-	PlainTextAuthentication LoginType = "PlainTextAuthentication"
-	// SecureLogin allows no login without TLS.
-	SecureLogin LoginType = "SecureLogin"
-)
-
-// Mechanism is the name of a way to log in: a SASL mechanism's IANA name, or USER for USER and PASS.
-//
-// +kubebuilder:validation:Enum=USER;PLAIN
-type Mechanism string
-
-// The ways to log in.
-const (
-	MechanismUser  Mechanism = "USER"
-	MechanismPlain Mechanism = "PLAIN"
-)
-
-// Authentication says who may log in, and how.
-type Authentication struct {
-	// loginType says what may be used on a connection without TLS.
-	// +optional
-	// +kubebuilder:default=SecureLogin
-	LoginType LoginType `json:"loginType,omitempty"`
-	// mechanisms are the ways to log in.
-	// +optional
-	// +listType=set
-	// +kubebuilder:default={"USER","PLAIN"}
-	// +kubebuilder:validation:MinItems=1
-	// +kubebuilder:validation:MaxItems=16
-	Mechanisms []Mechanism `json:"mechanisms,omitempty"`
-}
-
 // Timeouts are the timers of a connection, in seconds.
 type Timeouts struct {
 	// preAuthenticatedSeconds is how long a client may be silent before it has logged in.
@@ -401,6 +361,26 @@ type Limits struct {
 	// +kubebuilder:validation:Minimum=1
 	// +kubebuilder:validation:Maximum=10000
 	MaxBadCommands int32 `json:"maxBadCommands,omitempty"`
+	// maxFailedLoginsPerAddress is how many logins from one address (an IPv6 /64 counts as one) may fail within lockoutSeconds. More are
+	// refused until then, except from addresses that have logged in to the mailbox before.
+	// +optional
+	// +kubebuilder:default=1000
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000
+	MaxFailedLoginsPerAddress int32 `json:"maxFailedLoginsPerAddress,omitempty"`
+	// maxFailedLoginsPerMailbox is how many logins with one user name may fail within lockoutSeconds, from wherever. More are refused
+	// until then, except from addresses that have logged in to the mailbox before.
+	// +optional
+	// +kubebuilder:default=100
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=1000000
+	MaxFailedLoginsPerMailbox int32 `json:"maxFailedLoginsPerMailbox,omitempty"`
+	// lockoutSeconds is the time within which failed logins are counted.
+	// +optional
+	// +kubebuilder:default=900
+	// +kubebuilder:validation:Minimum=1
+	// +kubebuilder:validation:Maximum=86400
+	LockoutSeconds int32 `json:"lockoutSeconds,omitempty"`
 	// loginDelaySeconds is how long after a login to a mailbox a server refuses the next one; 0 is not at all. extendedCapabilities can
 	// tell clients of it.
 	// +optional

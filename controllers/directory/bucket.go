@@ -3,6 +3,7 @@ package directory
 import (
 	"bytes"
 	"context"
+	"encoding/json"
 	"errors"
 	"fmt"
 	"math"
@@ -89,7 +90,7 @@ func (b *bucket) setDefaults(revision int64) bool {
 	if b.secret != nil {
 		has = b.secret.Annotations[names.AnnotationDefaults]
 	}
-	wanted := resources.DefaultsHash(b.service.Spec.MailboxDefaults)
+	wanted := resources.DefaultsHash(&b.service.Spec)
 	if hash, _ := resources.ParseDefaults(has); hash == wanted {
 		b.defaults = has
 		return false
@@ -120,7 +121,7 @@ func (b *bucket) admit(entries []entry) {
 			e.claims.refused = Problem{ReasonInvalidQuota, err.Error()}
 			continue
 		}
-		if e.size, err = b.size(e.record, len(e.mailbox.Spec.Credentials)); err != nil {
+		if e.size, err = b.size(e.record, roomFor(e.mailbox.Spec.Credentials)); err != nil {
 			e.claims.refused = Problem{ReasonInvalidMailbox, fmt.Sprintf("no server would take it: %v", err)}
 			continue
 		}
@@ -145,7 +146,7 @@ func (b *bucket) fit(entries []*entry) {
 			fresh = append(fresh, e)
 			continue
 		}
-		e.oldSize, _ = b.size(*old, len(old.Credentials))
+		e.oldSize, _ = b.size(*old, roomOf(old.Credentials))
 		left -= e.oldSize
 	}
 	for _, e := range entries {
@@ -166,17 +167,43 @@ func (b *bucket) fit(entries []*entry) {
 	}
 }
 
-// credentialOctets is what a credential takes at most, beside its name and the key that it comes from.
-const credentialOctets = 400
+// credentialOctets is what a credential takes at most, in all its forms, beside its principal.
+const credentialOctets = 900
 
-// size gives at most how many octets a record takes with so many credentials, and says why it does not fit into the
+// roomFor is what a Mailbox's credentials take at most.
+func roomFor(credentials []v1alpha1.Credential) (octets int) {
+	for i := range credentials {
+		octets += credentialOctets + principalOctets(principalOf(&credentials[i]))
+	}
+	return octets
+}
+
+// roomOf is the same of credentials that stand in a bucket.
+func roomOf(credentials []directory.Credential) (octets int) {
+	for _, c := range credentials {
+		octets += credentialOctets + principalOctets(c.Principal)
+	}
+	return octets
+}
+
+func principalOctets(p directory.Principal) int {
+	text, _ := json.Marshal(p) // texts alone
+	return len(text)
+}
+
+// size gives at most how many octets a record takes with credentials that take so many, and says why it does not fit into the
 // format, which would hold up all others of the bucket.
 func (b *bucket) size(record directory.Record, credentials int) (int, error) {
 	record.Since, record.Credentials = math.MaxInt64, nil
 	header := directory.Header{Version: directory.Version, Bucket: directory.BucketName(b.request.Bucket), Revision: math.MaxInt64}
 	text, err := directory.Encode(header, []directory.Record{record})
 	_, line, _ := bytes.Cut(text, []byte("\n"))
-	return len(line) + credentials*credentialOctets, err
+	octets := len(line) + credentials
+	if err == nil && octets > directory.MaxLineOctets {
+		err = fmt.Errorf("with aliases, delegates and credentials it may take %d octets, at most %d are allowed", octets,
+			directory.MaxLineOctets)
+	}
+	return octets, err
 }
 
 // lastRevision is the highest revision known, also of a bucket whose contents cannot be read.

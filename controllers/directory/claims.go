@@ -22,6 +22,7 @@ const (
 	ReasonKeyNotFound      = "KeyNotFound"
 	ReasonInvalidPassword  = "InvalidPassword"
 	ReasonInvalidVerifier  = "InvalidVerifier"
+	ReasonUnusedCredential = "UnusedCredential" //nolint:gosec // G101: it is a reason, no credential
 	ReasonInvalidQuota     = "InvalidQuota"
 	ReasonInvalidMailbox   = "InvalidMailbox"
 	ReasonDirectoryFull    = "DirectoryFull"

@@ -71,7 +71,17 @@ func (e *entry) newRecord(defaults v1alpha1.Quota) (directory.Record, error) {
 		Quota:   quota,
 		NoPOP3:  spec.POP3.Access == v1alpha1.AccessRefused,
 		Size:    string(spec.POP3.MessageSize),
+
+		Delegates: delegatesOf(spec),
 	}, nil
+}
+
+func delegatesOf(spec *v1alpha1.MailboxSpec) (all []string) {
+	for _, address := range spec.Delegates {
+		all = append(all, string(address))
+	}
+	slices.Sort(all)
+	return all
 }
 
 func quotaOf(quota v1alpha1.Quota) (q directory.Quota, err error) {
@@ -108,9 +118,11 @@ func merge(before, wanted []directory.Record, revision int64) (merged []director
 func sameRecord(a, b directory.Record) bool {
 	return a.Address == b.Address && a.Owner == b.Owner && a.Adopt == b.Adopt && a.State == b.State && a.Quota == b.Quota &&
 		a.NoPOP3 == b.NoPOP3 && a.Size == b.Size &&
-		slices.Equal(a.Aliases, b.Aliases) && slices.EqualFunc(a.Credentials, b.Credentials, sameCredential)
+		slices.Equal(a.Aliases, b.Aliases) && slices.Equal(a.Delegates, b.Delegates) && slices.EqualFunc(a.Credentials,
+		b.Credentials, sameCredential)
 }
 
 func sameCredential(a, b directory.Credential) bool {
-	return a.Name == b.Name && a.Verifier == b.Verifier
+	a.Source, b.Source = "", ""
+	return a == b
 }

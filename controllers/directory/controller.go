@@ -27,6 +27,7 @@ import (
 	"github.com/popservice/popservice/controllers/internal/fleet"
 	"github.com/popservice/popservice/controllers/internal/index"
 	"github.com/popservice/popservice/controllers/internal/names"
+	"github.com/popservice/popservice/controllers/popservice/resources"
 	"github.com/popservice/popservice/pop3server/directory"
 )
 
@@ -176,7 +177,8 @@ func (r *Reconciler) letRefusedGo(ctx context.Context, entries []entry) (left []
 // resolve gives the entries that are served their credentials. It tells whether some were left for the next pass, and what
 // went wrong where Secrets could not be read.
 func (r *Reconciler) resolve(ctx context.Context, b *bucket, entries []entry) (short bool, err error) {
-	resolver := resolver{metadata: r.Client, live: r.Live, budget: deriveBudget}
+	resolver := resolver{metadata: r.Client, live: r.Live, budget: deriveBudget,
+		forms: resources.FormsOf(b.service.Spec.Authentication)}
 	made := r.madeFor(b.request)
 	for i := range entries {
 		e := &entries[i]

@@ -141,7 +141,7 @@ func (refusing) Get(context.Context, client.ObjectKey, client.Object, ...client.
 
 func newResolver(secrets ...client.Object) *resolver {
 	c := fake.NewClientBuilder().WithScheme(clientgoscheme.Scheme).WithObjects(secrets...).Build()
-	return &resolver{metadata: c, live: c, budget: 10}
+	return &resolver{metadata: c, live: c, budget: 10, forms: resources.Forms{Password: true}}
 }
 
 func withPassword(name string) *v1alpha1.Mailbox {

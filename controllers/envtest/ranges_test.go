@@ -38,6 +38,9 @@ var numbers = map[string]map[string][2]int64{
 		"spec.limits.maxConnectionsPerAddress":        {1, 1000000},
 		"spec.limits.maxConnectionsPerMailbox":        {1, 1000000},
 		"spec.limits.maxFailedLogins":                 {1, 100},
+		"spec.limits.maxFailedLoginsPerAddress":       {1, 1000000},
+		"spec.limits.maxFailedLoginsPerMailbox":       {1, 1000000},
+		"spec.limits.lockoutSeconds":                  {1, 86400},
 		"spec.limits.maxBadCommands":                  {1, 10000},
 		"spec.limits.loginDelaySeconds":               {0, 86400},
 		"spec.delivery.lmtp.port":                     {1, 65535},
@@ -81,7 +84,18 @@ tls: {certificates: [{name: default, secretRef: {name: pop-tls}, serverNames: [p
 listeners:
 - {name: a, port: 110, security: StartTLS, proxyProtocol: {trustedNetworks: [10.0.0.0/8]}}
 - {name: b, port: 995, security: ImplicitTLS}
-authentication: {mechanisms: [USER]}
+authentication:
+  mechanisms: [USER]
+  domains: [{name: example.com, netBIOSName: EXAMPLE, realm: EXAMPLE.COM}]
+  kerberos: {keytabSecretRef: {name: keytab}}
+  oauth:
+    issuers:
+    - url: https://issuer.example.com
+      audiences: [pop]
+      domains: [example.com]
+      requiredScopes: [mail]
+      caSecretRef: {name: issuer-ca}
+  clientCASecretRef: {name: clients-ca}
 extendedCapabilities: [UTF8]
 delivery: {lmtp: {tls: {secretRef: {name: lmtp-tls}}, from: [{podSelector: {}}]}}
 storage: {layout: Shared}
@@ -93,7 +107,20 @@ pod: {tolerations: [{operator: Exists}], resources: {requests: {cpu: 1}, limits:
 serviceRef: {name: pop}
 address: a@example.com
 aliases: [b@example.com]
+delegates: [c@example.com]
 credentials: [{name: default, passwordSecretRef: {name: a}}]`,
+}
+
+// ofPrincipals is the complete Mailbox where principals are of interest: a credential has one or a password.
+var ofPrincipals = strings.Replace(complete["Mailbox"], "passwordSecretRef: {name: a}",
+	"principal: {kind: Kerberos, name: a@EXAMPLE.COM}", 1)
+
+// needed is what a value needs beside it: the field with that path must have that value.
+var needed = map[string]struct {
+	field
+	value string
+}{
+	"OAuth": {field{path: "spec.credentials[].principal.issuer"}, "https://issuer.example.com"},
 }
 
 // field is one of a spec's, as the CRD has it. In its path, [] stands for each entry of a list and {} for each value of a map.
@@ -146,10 +173,25 @@ func (f field) named() string {
 // with gives a complete object in which the field has a value.
 func (w *world) with(f field, value any) *unstructured.Unstructured {
 	w.Helper()
-	object := w.object(f.kind, "pop", complete[f.kind])
-	path := strings.Split(strings.ReplaceAll(strings.ReplaceAll(f.path, "[]", ".0"), "{}", ".cpu"), ".")
-	object.Object["spec"] = replaced(object.Object["spec"], path[1:], value)
+	object := w.object(f.kind, "pop", f.complete())
+	object.Object["spec"] = replaced(object.Object["spec"], f.steps(), value)
+	if text, ok := value.(string); ok && needed[text].path != "" {
+		object.Object["spec"] = replaced(object.Object["spec"], needed[text].steps(), needed[text].value)
+	}
 	return object
+}
+
+// complete is the spec in which the field is changed.
+func (f field) complete() string {
+	if strings.Contains(f.path, ".principal") {
+		return ofPrincipals
+	}
+	return complete[f.kind]
+}
+
+// steps lead from the spec to the field.
+func (f field) steps() []string {
+	return strings.Split(strings.ReplaceAll(strings.ReplaceAll(f.path, "[]", ".0"), "{}", ".cpu"), ".")[1:]
 }
 
 // replaced gives a document with another value at a path.

@@ -21,6 +21,7 @@ const (
 	useListeners use = iota // the POP3 listeners
 	useLMTP                 // the LMTP port
 	useClientCA             // its clients: they are authorities
+	useLogins               // logins: a keytab, authorities, a secret
 )
 
 // certificate is what is known of a certificate in the spec.

@@ -27,6 +27,7 @@ const (
 	reasonNoTLS                  = "NoTLS"
 	reasonSecretNotFound         = "SecretNotFound"
 	reasonInvalidCertificate     = "InvalidCertificate"
+	reasonInvalidLoginFile       = "InvalidLoginFile"
 	reasonCertificateExpired     = "CertificateExpired"
 	reasonCertificateNotYetValid = "CertificateNotYetValid"
 	reasonBound                  = "Bound"
@@ -47,6 +48,8 @@ const (
 	reasonRefused                = "RefusedByAPIServer"
 	reasonApplyFailed            = "ApplyFailed"
 	reasonConformant             = "Conformant"
+	reasonStrong                 = "StrongMechanisms"
+	reasonWeak                   = "WeakMechanisms"
 	reasonCommandLimit           = "CommandLimitBelow255"
 )
 
@@ -77,7 +80,7 @@ func stalled(kind, reason, message string) finding {
 func (s *state) findings() []finding {
 	all := s.refusals()
 	return append(all, s.storageReady(), s.available(), s.configurationApplied(), s.certificatesReady(), s.directorySynced(),
-		s.rfc2449Conformant())
+		s.rfc2449Conformant(), s.strongAuthentication())
 }
 
 // summarize gives all conditions. Ready speaks of the first finding that needs the user, or else of the first that

@@ -29,8 +29,10 @@ func (s *state) isCurrent(status *control.Status) bool {
 	})
 }
 
-// allCertificates are those of the listeners and those of the LMTP port.
-func (s *state) allCertificates() []certificate { return slices.Concat(s.certificates, s.lmtpTLS) }
+// allCertificates are those of the listeners, those of the LMTP port, and what logins need.
+func (s *state) allCertificates() []certificate {
+	return slices.Concat(s.certificates, s.lmtpTLS, s.loginFiles)
+}
 
 // serves tells whether a server has loaded a certificate.
 func serves(status *control.Status, c certificate) bool {
@@ -41,6 +43,10 @@ func serves(status *control.Status, c certificate) bool {
 		return told == nil || told.Certificate.Fingerprint == c.fingerprint
 	case useClientCA:
 		return told == nil || told.ClientCA == nil || told.ClientCA.Fingerprint == c.fingerprint
+	case useLogins:
+		return !slices.ContainsFunc(status.Files, func(f control.File) bool {
+			return f.Name == c.name && f.Fingerprint != c.fingerprint
+		})
 	}
 	return slices.ContainsFunc(status.Certificates, func(served control.Certificate) bool {
 		return served.Name == c.name && served.Fingerprint == c.fingerprint

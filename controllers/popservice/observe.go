@@ -38,6 +38,7 @@ type state struct {
 	bundle, controlCA, controlTLS *corev1.Secret
 	certificates                  []certificate // of the listeners
 	lmtpTLS                       []certificate // what the LMTP port makes TLS with
+	loginFiles                    []certificate // what logins need beside the directory
 	bundleData                    map[string][]byte
 
 	configMap       *corev1.ConfigMap
@@ -80,6 +81,7 @@ func (r *Reconciler) observe(ctx context.Context, service *v1alpha1.PopService) 
 	}
 	s.certificates, s.bundleData = checkCertificates(service.Spec.TLS, s.sources, data(s.bundle), s.now)
 	s.lmtpTLS = addLMTPTLS(s.bundleData, service.Spec.Delivery.LMTP.TLS, s.sources, data(s.bundle), s.now)
+	s.loginFiles = addLoginFiles(s.bundleData, &service.Spec.Authentication, s.sources, data(s.bundle))
 	return s, nil
 }
 
@@ -143,7 +145,7 @@ func (r *Reconciler) observeDirectory(ctx context.Context, s *state) error {
 	if err != nil {
 		return fmt.Errorf("list directory: %w", err)
 	}
-	s.directory = s.readWritten(secrets.Items, resources.DefaultsHash(s.service.Spec.MailboxDefaults))
+	s.directory = s.readWritten(secrets.Items, resources.DefaultsHash(&s.service.Spec))
 	var mailboxes v1alpha1.MailboxList
 	err = r.List(ctx, &mailboxes, client.InNamespace(s.service.Namespace), client.MatchingFields{index.Service: s.service.Name},
 		client.UnsafeDisableDeepCopy)

@@ -24,10 +24,18 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.CredentialApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Delivery"):
 		return &apiv1alpha1.DeliveryApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Domain"):
+		return &apiv1alpha1.DomainApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Endpoint"):
 		return &apiv1alpha1.EndpointApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Image"):
 		return &apiv1alpha1.ImageApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Issuer"):
+		return &apiv1alpha1.IssuerApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Kerberos"):
+		return &apiv1alpha1.KerberosApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("KeytabKeyReference"):
+		return &apiv1alpha1.KeytabKeyReferenceApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Limits"):
 		return &apiv1alpha1.LimitsApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("Listener"):
@@ -52,6 +60,10 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.MailboxStatusApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("NetworkPolicy"):
 		return &apiv1alpha1.NetworkPolicyApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("NTLM"):
+		return &apiv1alpha1.NTLMApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("OAuth"):
+		return &apiv1alpha1.OAuthApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("PodTemplate"):
 		return &apiv1alpha1.PodTemplateApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("PopService"):
@@ -60,6 +72,8 @@ func ForKind(kind schema.GroupVersionKind) interface{} {
 		return &apiv1alpha1.PopServiceSpecApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("PopServiceStatus"):
 		return &apiv1alpha1.PopServiceStatusApplyConfiguration{}
+	case v1alpha1.SchemeGroupVersion.WithKind("Principal"):
+		return &apiv1alpha1.PrincipalApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ProtocolLog"):
 		return &apiv1alpha1.ProtocolLogApplyConfiguration{}
 	case v1alpha1.SchemeGroupVersion.WithKind("ProxyProtocol"):

@@ -115,7 +115,24 @@ func SecretsOf(spec *v1alpha1.PopServiceSpec) []string {
 			all = append(all, tls.ClientCASecretRef.Name)
 		}
 	}
-	return unique(all)
+	return unique(append(all, authenticationSecrets(&spec.Authentication)...))
+}
+
+func authenticationSecrets(spec *v1alpha1.Authentication) (all []string) {
+	if spec.Kerberos != nil {
+		all = append(all, spec.Kerberos.KeytabSecretRef.Name)
+	}
+	if spec.OAuth != nil {
+		for i := range spec.OAuth.Issuers {
+			if ref := spec.OAuth.Issuers[i].CASecretRef; ref != nil {
+				all = append(all, ref.Name)
+			}
+		}
+	}
+	if spec.ClientCASecretRef != nil {
+		all = append(all, spec.ClientCASecretRef.Name)
+	}
+	return all
 }
 
 func unique(all []string) []string {

@@ -176,14 +176,6 @@ func tlsConfig(spec *v1alpha1.TLS) config.TLS {
 	return served
 }
 
-func authentication(spec v1alpha1.Authentication) config.Authentication {
-	a := config.Authentication{LoginType: config.LoginType(spec.LoginType)}
-	for _, m := range spec.Mechanisms {
-		a.Mechanisms = append(a.Mechanisms, config.Mechanism(m))
-	}
-	return a
-}
-
 func timeouts(spec v1alpha1.Timeouts) config.Timeouts {
 	return config.Timeouts{
 		PreAuthenticatedSeconds: int(spec.PreAuthenticatedSeconds),
@@ -203,6 +195,10 @@ func limits(spec v1alpha1.Limits) config.Limits {
 		MaxFailedLogins:          int(spec.MaxFailedLogins),
 		MaxBadCommands:           int(spec.MaxBadCommands),
 		LoginDelaySeconds:        int(spec.LoginDelaySeconds),
+
+		MaxFailedLoginsPerAddress: int(spec.MaxFailedLoginsPerAddress),
+		MaxFailedLoginsPerMailbox: int(spec.MaxFailedLoginsPerMailbox),
+		LockoutSeconds:            int(spec.LockoutSeconds),
 	}
 }
 

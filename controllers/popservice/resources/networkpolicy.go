@@ -2,6 +2,10 @@ package resources
 
 import (
 	"fmt"
+	"maps"
+	"net/url"
+	"slices"
+	"strconv"
 
 	corev1 "k8s.io/api/core/v1"
 	networkingv1 "k8s.io/api/networking/v1"
@@ -14,7 +18,7 @@ import (
 )
 
 // NetworkPolicy lets clients come to the listeners from everywhere, MTAs to LMTP, and the operator alone to the
-// control port; the servers themselves reach nobody.
+// control port; the servers themselves reach nobody, or the ports of OAuth issuers and of DNS where there are issuers.
 func NetworkPolicy(in Input) (*networkingv1ac.NetworkPolicyApplyConfiguration, error) {
 	lmtp, err := in.lmtpPeers()
 	if err != nil {
@@ -28,7 +32,8 @@ func NetworkPolicy(in Input) (*networkingv1ac.NetworkPolicyApplyConfiguration, e
 		WithPodSelector(in.selector()).
 		WithPolicyTypes(networkingv1.PolicyTypeIngress, networkingv1.PolicyTypeEgress).
 		WithIngress(in.ingress(in.listenerNames(), nil), in.ingress([]string{portLMTP}, lmtp),
-			in.ingress([]string{portAdmin}, metrics), in.ingress([]string{portControl}, in.manager()))
+			in.ingress([]string{portAdmin}, metrics), in.ingress([]string{portControl}, in.manager())).
+		WithEgress(in.egress()...)
 	return networkingv1ac.NetworkPolicy(names.NetworkPolicy(in.name()), in.namespace()).
 		WithLabels(in.labels()).
 		WithOwnerReferences(in.owner()).
@@ -54,6 +59,45 @@ func (in Input) ingress(ports []string, from []*peer) *networkingv1ac.NetworkPol
 			WithPort(intstr.FromInt32(in.containerPort(name))))
 	}
 	return rule
+}
+
+// egress lets the servers fetch the keys of OAuth issuers. A policy knows no host names, so it is by port alone.
+func (in Input) egress() []*networkingv1ac.NetworkPolicyEgressRuleApplyConfiguration {
+	ports := in.issuerPorts()
+	if len(ports) == 0 {
+		return nil
+	}
+	const dns = 53
+	rule := networkingv1ac.NetworkPolicyEgressRule().WithPorts(portOf(corev1.ProtocolUDP, dns), portOf(corev1.ProtocolTCP, dns))
+	for _, port := range ports {
+		rule.WithPorts(portOf(corev1.ProtocolTCP, port))
+	}
+	return []*networkingv1ac.NetworkPolicyEgressRuleApplyConfiguration{rule}
+}
+
+func portOf(protocol corev1.Protocol, port int32) *networkingv1ac.NetworkPolicyPortApplyConfiguration {
+	return networkingv1ac.NetworkPolicyPort().WithProtocol(protocol).WithPort(intstr.FromInt32(port))
+}
+
+// issuerPorts are those of the issuers and of their keys, in ascending order. Where discovery leads elsewhere, that is at the
+// port of https.
+func (in Input) issuerPorts() []int32 {
+	oauth := in.Service.Spec.Authentication.OAuth
+	if oauth == nil {
+		return nil
+	}
+	const https = 443
+	ports := map[int32]bool{https: true}
+	for i := range oauth.Issuers {
+		for _, text := range []string{oauth.Issuers[i].URL, oauth.Issuers[i].JWKSURL} {
+			if u, err := url.Parse(text); err == nil {
+				if port, err := strconv.ParseUint(u.Port(), 10, 16); err == nil {
+					ports[int32(port)] = true
+				}
+			}
+		}
+	}
+	return slices.Sorted(maps.Keys(ports))
 }
 
 // lmtpPeers are those of the spec, or all pods of the namespace: LMTP has no authentication.

@@ -70,9 +70,10 @@ func Bucket(in Input, b BucketFile) *corev1ac.SecretApplyConfiguration {
 			names.AnnotationDefaults: b.Defaults})
 }
 
-// DefaultsHash tells versions of mailboxDefaults apart.
-func DefaultsHash(defaults v1alpha1.MailboxDefaults) string {
-	text, _ := json.Marshal(defaults) // it came from JSON
+// DefaultsHash tells versions apart of what a PopService says for all its Mailboxes: mailboxDefaults, and in which forms the
+// servers need their passwords.
+func DefaultsHash(spec *v1alpha1.PopServiceSpec) string {
+	text, _ := json.Marshal([]any{spec.MailboxDefaults, FormsOf(spec.Authentication)}) // it came from JSON
 	sum := sha256.Sum256(text)
 	return hex.EncodeToString(sum[:8])
 }

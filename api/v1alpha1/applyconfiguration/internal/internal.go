@@ -32,6 +32,24 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.popservice.popservice.api.v1alpha1.Authentication
   map:
     fields:
+    - name: clientCASecretRef
+      type:
+        namedType: com.github.popservice.popservice.api.v1alpha1.LocalSecretReference
+    - name: domains
+      type:
+        list:
+          elementType:
+            namedType: com.github.popservice.popservice.api.v1alpha1.Domain
+          elementRelationship: associative
+          keys:
+          - name
+    - name: extendedProtection
+      type:
+        namedType: com.github.popservice.popservice.api.v1alpha1.ExtendedProtection
+      default: None
+    - name: kerberos
+      type:
+        namedType: com.github.popservice.popservice.api.v1alpha1.Kerberos
     - name: loginType
       type:
         namedType: com.github.popservice.popservice.api.v1alpha1.LoginType
@@ -45,6 +63,12 @@ var schemaYAML = typed.YAMLObject(`types:
       default:
       - USER
       - PLAIN
+    - name: ntlm
+      type:
+        namedType: com.github.popservice.popservice.api.v1alpha1.NTLM
+    - name: oauth
+      type:
+        namedType: com.github.popservice.popservice.api.v1alpha1.OAuth
 - name: com.github.popservice.popservice.api.v1alpha1.Capability
   scalar: string
 - name: com.github.popservice.popservice.api.v1alpha1.Certificate
@@ -71,6 +95,9 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: passwordSecretRef
       type:
         namedType: com.github.popservice.popservice.api.v1alpha1.SecretKeyReference
+    - name: principal
+      type:
+        namedType: com.github.popservice.popservice.api.v1alpha1.Principal
     - name: verifierSecretRef
       type:
         namedType: com.github.popservice.popservice.api.v1alpha1.VerifierKeyReference
@@ -89,6 +116,18 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         namedType: com.github.popservice.popservice.api.v1alpha1.OverQuotaReply
       default: Reject
+- name: com.github.popservice.popservice.api.v1alpha1.Domain
+  map:
+    fields:
+    - name: name
+      type:
+        scalar: string
+    - name: netBIOSName
+      type:
+        scalar: string
+    - name: realm
+      type:
+        scalar: string
 - name: com.github.popservice.popservice.api.v1alpha1.Endpoint
   map:
     fields:
@@ -101,6 +140,8 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: port
       type:
         scalar: numeric
+- name: com.github.popservice.popservice.api.v1alpha1.ExtendedProtection
+  scalar: string
 - name: com.github.popservice.popservice.api.v1alpha1.Image
   map:
     fields:
@@ -116,6 +157,59 @@ var schemaYAML = typed.YAMLObject(`types:
           keys:
           - name
     - name: reference
+      type:
+        scalar: string
+- name: com.github.popservice.popservice.api.v1alpha1.Issuer
+  map:
+    fields:
+    - name: audiences
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: caSecretRef
+      type:
+        namedType: com.github.popservice.popservice.api.v1alpha1.LocalSecretReference
+    - name: claim
+      type:
+        scalar: string
+      default: email
+    - name: domains
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: jwksURL
+      type:
+        scalar: string
+    - name: requiredScopes
+      type:
+        list:
+          elementType:
+            scalar: string
+          elementRelationship: associative
+    - name: url
+      type:
+        scalar: string
+- name: com.github.popservice.popservice.api.v1alpha1.Kerberos
+  map:
+    fields:
+    - name: keytabSecretRef
+      type:
+        namedType: com.github.popservice.popservice.api.v1alpha1.KeytabKeyReference
+    - name: negotiate
+      type:
+        scalar: boolean
+- name: com.github.popservice.popservice.api.v1alpha1.KeytabKeyReference
+  map:
+    fields:
+    - name: key
+      type:
+        scalar: string
+      default: keytab
+    - name: name
       type:
         scalar: string
 - name: com.github.popservice.popservice.api.v1alpha1.LMTP
@@ -167,6 +261,10 @@ var schemaYAML = typed.YAMLObject(`types:
 - name: com.github.popservice.popservice.api.v1alpha1.Limits
   map:
     fields:
+    - name: lockoutSeconds
+      type:
+        scalar: numeric
+      default: 900
     - name: loginDelaySeconds
       type:
         scalar: numeric
@@ -194,6 +292,14 @@ var schemaYAML = typed.YAMLObject(`types:
       type:
         scalar: numeric
       default: 3
+    - name: maxFailedLoginsPerAddress
+      type:
+        scalar: numeric
+      default: 1000
+    - name: maxFailedLoginsPerMailbox
+      type:
+        scalar: numeric
+      default: 100
 - name: com.github.popservice.popservice.api.v1alpha1.Listener
   map:
     fields:
@@ -290,6 +396,12 @@ var schemaYAML = typed.YAMLObject(`types:
           elementRelationship: associative
           keys:
           - name
+    - name: delegates
+      type:
+        list:
+          elementType:
+            namedType: com.github.popservice.popservice.api.v1alpha1.Address
+          elementRelationship: associative
     - name: pop3
       type:
         namedType: com.github.popservice.popservice.api.v1alpha1.MailboxPOP3
@@ -330,6 +442,12 @@ var schemaYAML = typed.YAMLObject(`types:
   scalar: string
 - name: com.github.popservice.popservice.api.v1alpha1.MessageSize
   scalar: string
+- name: com.github.popservice.popservice.api.v1alpha1.NTLM
+  map:
+    fields:
+    - name: requireMIC
+      type:
+        scalar: boolean
 - name: com.github.popservice.popservice.api.v1alpha1.NetworkPolicy
   map:
     fields:
@@ -345,6 +463,17 @@ var schemaYAML = typed.YAMLObject(`types:
       default: Managed
 - name: com.github.popservice.popservice.api.v1alpha1.NetworkPolicyMode
   scalar: string
+- name: com.github.popservice.popservice.api.v1alpha1.OAuth
+  map:
+    fields:
+    - name: issuers
+      type:
+        list:
+          elementType:
+            namedType: com.github.popservice.popservice.api.v1alpha1.Issuer
+          elementRelationship: associative
+          keys:
+          - url
 - name: com.github.popservice.popservice.api.v1alpha1.OverQuotaReply
   scalar: string
 - name: com.github.popservice.popservice.api.v1alpha1.PodTemplate
@@ -532,6 +661,20 @@ var schemaYAML = typed.YAMLObject(`types:
     - name: selector
       type:
         scalar: string
+- name: com.github.popservice.popservice.api.v1alpha1.Principal
+  map:
+    fields:
+    - name: issuer
+      type:
+        scalar: string
+    - name: kind
+      type:
+        namedType: com.github.popservice.popservice.api.v1alpha1.PrincipalKind
+    - name: name
+      type:
+        scalar: string
+- name: com.github.popservice.popservice.api.v1alpha1.PrincipalKind
+  scalar: string
 - name: com.github.popservice.popservice.api.v1alpha1.ProtocolLog
   map:
     fields:

@@ -13,8 +13,23 @@ import (
 type AuthenticationApplyConfiguration struct {
 	// loginType says what may be used on a connection without TLS.
 	LoginType *apiv1alpha1.LoginType `json:"loginType,omitempty"`
-	// mechanisms are the ways to log in.
+	// mechanisms are the ways to log in. SCRAM-SHA-256 and SCRAM-SHA-256-PLUS never show the password to the server; NTLM makes the
+	// servers keep what is as good as the password.
 	Mechanisms []apiv1alpha1.Mechanism `json:"mechanisms,omitempty"`
+	// extendedProtection says what becomes of channel bindings, by which a login with NTLM, GSSAPI or SCRAM is tied to its TLS connection:
+	// None looks at none, as Exchange does by default; with Allow one that is there must be right; with Require it must be there.
+	ExtendedProtection *apiv1alpha1.ExtendedProtection `json:"extendedProtection,omitempty"`
+	// domains are the mail domains in which users may be named in other ways than by an address. The first one is that of users who name
+	// no domain.
+	Domains []DomainApplyConfiguration `json:"domains,omitempty"`
+	// ntlm has what is particular to NTLM.
+	NTLM *NTLMApplyConfiguration `json:"ntlm,omitempty"`
+	// kerberos has what GSSAPI needs.
+	Kerberos *KerberosApplyConfiguration `json:"kerberos,omitempty"`
+	// oauth has what OAUTHBEARER and XOAUTH2 need.
+	OAuth *OAuthApplyConfiguration `json:"oauth,omitempty"`
+	// clientCASecretRef names a Secret with, under the key ca.crt, the authorities of the clients' certificates, for EXTERNAL.
+	ClientCASecretRef *LocalSecretReferenceApplyConfiguration `json:"clientCASecretRef,omitempty"`
 }
 
 // AuthenticationApplyConfiguration constructs a declarative configuration of the Authentication type for use with
@@ -38,5 +53,58 @@ func (b *AuthenticationApplyConfiguration) WithMechanisms(values ...apiv1alpha1.
 	for i := range values {
 		b.Mechanisms = append(b.Mechanisms, values[i])
 	}
+	return b
+}
+
+// WithExtendedProtection sets the ExtendedProtection field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ExtendedProtection field is set to the value of the last call.
+func (b *AuthenticationApplyConfiguration) WithExtendedProtection(value apiv1alpha1.ExtendedProtection) *AuthenticationApplyConfiguration {
+	b.ExtendedProtection = &value
+	return b
+}
+
+// WithDomains adds the given value to the Domains field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Domains field.
+func (b *AuthenticationApplyConfiguration) WithDomains(values ...*DomainApplyConfiguration) *AuthenticationApplyConfiguration {
+	for i := range values {
+		if values[i] == nil {
+			panic("nil value passed to WithDomains")
+		}
+		b.Domains = append(b.Domains, *values[i])
+	}
+	return b
+}
+
+// WithNTLM sets the NTLM field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the NTLM field is set to the value of the last call.
+func (b *AuthenticationApplyConfiguration) WithNTLM(value *NTLMApplyConfiguration) *AuthenticationApplyConfiguration {
+	b.NTLM = value
+	return b
+}
+
+// WithKerberos sets the Kerberos field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Kerberos field is set to the value of the last call.
+func (b *AuthenticationApplyConfiguration) WithKerberos(value *KerberosApplyConfiguration) *AuthenticationApplyConfiguration {
+	b.Kerberos = value
+	return b
+}
+
+// WithOAuth sets the OAuth field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the OAuth field is set to the value of the last call.
+func (b *AuthenticationApplyConfiguration) WithOAuth(value *OAuthApplyConfiguration) *AuthenticationApplyConfiguration {
+	b.OAuth = value
+	return b
+}
+
+// WithClientCASecretRef sets the ClientCASecretRef field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the ClientCASecretRef field is set to the value of the last call.
+func (b *AuthenticationApplyConfiguration) WithClientCASecretRef(value *LocalSecretReferenceApplyConfiguration) *AuthenticationApplyConfiguration {
+	b.ClientCASecretRef = value
 	return b
 }

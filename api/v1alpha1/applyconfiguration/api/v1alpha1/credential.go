@@ -13,6 +13,8 @@ type CredentialApplyConfiguration struct {
 	PasswordSecretRef *SecretKeyReferenceApplyConfiguration `json:"passwordSecretRef,omitempty"`
 	// verifierSecretRef refers to a verifier, such as `pop3d hash` prints, so that the password need not be in the cluster.
 	VerifierSecretRef *VerifierKeyReferenceApplyConfiguration `json:"verifierSecretRef,omitempty"`
+	// principal is a user whom another authority vouches for.
+	Principal *PrincipalApplyConfiguration `json:"principal,omitempty"`
 }
 
 // CredentialApplyConfiguration constructs a declarative configuration of the Credential type for use with
@@ -42,5 +44,13 @@ func (b *CredentialApplyConfiguration) WithPasswordSecretRef(value *SecretKeyRef
 // If called multiple times, the VerifierSecretRef field is set to the value of the last call.
 func (b *CredentialApplyConfiguration) WithVerifierSecretRef(value *VerifierKeyReferenceApplyConfiguration) *CredentialApplyConfiguration {
 	b.VerifierSecretRef = value
+	return b
+}
+
+// WithPrincipal sets the Principal field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the Principal field is set to the value of the last call.
+func (b *CredentialApplyConfiguration) WithPrincipal(value *PrincipalApplyConfiguration) *CredentialApplyConfiguration {
+	b.Principal = value
 	return b
 }

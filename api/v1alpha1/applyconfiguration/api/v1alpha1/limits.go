@@ -19,6 +19,14 @@ type LimitsApplyConfiguration struct {
 	MaxFailedLogins *int32 `json:"maxFailedLogins,omitempty"`
 	// maxBadCommands is how many bad commands a client may send in a row before its connection is closed.
 	MaxBadCommands *int32 `json:"maxBadCommands,omitempty"`
+	// maxFailedLoginsPerAddress is how many logins from one address (an IPv6 /64 counts as one) may fail within lockoutSeconds. More are
+	// refused until then, except from addresses that have logged in to the mailbox before.
+	MaxFailedLoginsPerAddress *int32 `json:"maxFailedLoginsPerAddress,omitempty"`
+	// maxFailedLoginsPerMailbox is how many logins with one user name may fail within lockoutSeconds, from wherever. More are refused
+	// until then, except from addresses that have logged in to the mailbox before.
+	MaxFailedLoginsPerMailbox *int32 `json:"maxFailedLoginsPerMailbox,omitempty"`
+	// lockoutSeconds is the time within which failed logins are counted.
+	LockoutSeconds *int32 `json:"lockoutSeconds,omitempty"`
 	// loginDelaySeconds is how long after a login to a mailbox a server refuses the next one; 0 is not at all. extendedCapabilities can
 	// tell clients of it.
 	LoginDelaySeconds *int32 `json:"loginDelaySeconds,omitempty"`
@@ -75,6 +83,30 @@ func (b *LimitsApplyConfiguration) WithMaxFailedLogins(value int32) *LimitsApply
 // If called multiple times, the MaxBadCommands field is set to the value of the last call.
 func (b *LimitsApplyConfiguration) WithMaxBadCommands(value int32) *LimitsApplyConfiguration {
 	b.MaxBadCommands = &value
+	return b
+}
+
+// WithMaxFailedLoginsPerAddress sets the MaxFailedLoginsPerAddress field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the MaxFailedLoginsPerAddress field is set to the value of the last call.
+func (b *LimitsApplyConfiguration) WithMaxFailedLoginsPerAddress(value int32) *LimitsApplyConfiguration {
+	b.MaxFailedLoginsPerAddress = &value
+	return b
+}
+
+// WithMaxFailedLoginsPerMailbox sets the MaxFailedLoginsPerMailbox field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the MaxFailedLoginsPerMailbox field is set to the value of the last call.
+func (b *LimitsApplyConfiguration) WithMaxFailedLoginsPerMailbox(value int32) *LimitsApplyConfiguration {
+	b.MaxFailedLoginsPerMailbox = &value
+	return b
+}
+
+// WithLockoutSeconds sets the LockoutSeconds field in the declarative configuration to the given value
+// and returns the receiver, so that objects can be built by chaining "With" function invocations.
+// If called multiple times, the LockoutSeconds field is set to the value of the last call.
+func (b *LimitsApplyConfiguration) WithLockoutSeconds(value int32) *LimitsApplyConfiguration {
+	b.LockoutSeconds = &value
 	return b
 }
 

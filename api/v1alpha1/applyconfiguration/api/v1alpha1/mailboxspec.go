@@ -29,7 +29,10 @@ type MailboxSpecApplyConfiguration struct {
 	// reclaimPolicy says what becomes of the mail when the Mailbox is deleted: Retain keeps it on the volume; Delete has the servers
 	// remove it first.
 	ReclaimPolicy *apiv1alpha1.RetentionPolicy `json:"reclaimPolicy,omitempty"`
-	// credentials are the ways in; any one of them will do.
+	// delegates are the addresses of other Mailboxes of the same PopService, whose users may open this one. They log in with their own
+	// password, as user@domain/mailbox or with this mailbox as the authorization identity.
+	Delegates []apiv1alpha1.Address `json:"delegates,omitempty"`
+	// credentials are the ways in; any one of them will do. Each may be taken away by itself, as that of a device which is lost.
 	Credentials []CredentialApplyConfiguration `json:"credentials,omitempty"`
 }
 
@@ -102,6 +105,16 @@ func (b *MailboxSpecApplyConfiguration) WithAdoptionPolicy(value apiv1alpha1.Ado
 // If called multiple times, the ReclaimPolicy field is set to the value of the last call.
 func (b *MailboxSpecApplyConfiguration) WithReclaimPolicy(value apiv1alpha1.RetentionPolicy) *MailboxSpecApplyConfiguration {
 	b.ReclaimPolicy = &value
+	return b
+}
+
+// WithDelegates adds the given value to the Delegates field in the declarative configuration
+// and returns the receiver, so that objects can be build by chaining "With" function invocations.
+// If called multiple times, values provided by each call will be appended to the Delegates field.
+func (b *MailboxSpecApplyConfiguration) WithDelegates(values ...apiv1alpha1.Address) *MailboxSpecApplyConfiguration {
+	for i := range values {
+		b.Delegates = append(b.Delegates, values[i])
+	}
 	return b
 }
 
