@@ -37,9 +37,9 @@ generate: $(BIN)/controller-gen ## Generate deep copies, apply configurations, C
 	sed -n '/^rules:/,$$p' config/rbac/role.yaml > charts/popservice/files/rules.yaml
 
 ##@ Test
-.PHONY: test unit manifests differential envtest e2e chaos lint verify fuzz bench
+.PHONY: timing test unit manifests differential kerberos envtest e2e chaos lint verify fuzz bench timing
 test: ## Set up everything and run all tests, the quick ones first
-	@for part in unit lint verify manifests differential envtest e2e; do \
+	@for part in unit lint verify manifests differential kerberos envtest e2e; do \
 	  echo "--- make $$part"; $(MAKE) --no-print-directory $$part TRIALS=$${TRIALS:-400}; done
 	@echo "all tests passed"
 
@@ -59,6 +59,14 @@ differential: ## Play the same random commands (TRIALS, 10000) to pop3d and to a
 	@hack/packages.sh doveadm=dovecot-core /usr/lib/dovecot/pop3=dovecot-pop3d
 	$(GO) test -tags differential -count=1 -timeout 2h -v ./test/differential -args -trials $${TRIALS:-10000}
 
+kerberos: ## Have MIT Kerberos log in to the mechanism GSSAPI, with a KDC on loopback (root on Debian)
+	@hack/packages.sh /usr/sbin/krb5kdc=krb5-kdc /usr/sbin/kadmin.local=krb5-admin-server kinit=krb5-user
+	@/usr/bin/python3 -c 'import gssapi' 2>/dev/null || hack/packages.sh python3-gssapi
+	$(GO) test -tags kerberos -count=1 -timeout 10m ./test/kerberos
+
+timing: ## Compare the times of failed logins, 1,000 of each kind (some six minutes; needs a quiet machine)
+	TIMING_TRIES=1000 $(GO) test -tags timing -count=1 -timeout 30m -v -run '^TestTiming$$' ./pop3server/pop3
+
 envtest: ## Run the operator against a real API server, etcd and controller manager
 	KUBEBUILDER_ASSETS="$$($(CLUSTER) assets)" $(GO) test -tags envtest -count=1 -timeout 20m ./api/... ./controllers/...
 
@@ -75,6 +83,9 @@ fuzz: ## Fuzz each target for FUZZTIME (1m)
 bench: ## Compare pop3d with a tuned Dovecot on this machine; BENCH has flags (root on Debian)
 	@[ -x /usr/lib/dovecot/pop3 ] && [ -x /usr/lib/dovecot/lmtp ] || hack/packages.sh dovecot-core dovecot-pop3d dovecot-lmtpd
 	@$(GO) run ./hack/bench $(BENCH)
+
+timing: ## Look whether the time of a failed login tells why it failed; on a machine that has little else to do
+	$(GO) test -count=1 -v -timeout 20m -tags timing -run '^TestTiming$$' ./pop3server/pop3
 
 ##@ Tools, built from hack/tools and hack/lint
 $(BIN)/controller-gen: hack/tools/go.mod

@@ -74,7 +74,7 @@ func workloads(o options) (all []workload) {
 		all = append(all, retrieveSmall(few, secure), retrieveLarge(secure))
 	}
 	all = append(all, removal(few, o.rounds), delivery(o, 1, 5), delivery(o, 16, 3))
-	return append(all, idling(o, false, 32), idling(o, true, 64), siege())
+	return append(all, idling(o, false, 32), idling(o, true, 64), siege(), guessing())
 }
 
 // until calls f again and again for a time, by several goroutines, and tells how many calls there were in a second.

@@ -157,8 +157,8 @@ func TestE0002_CapaNamesTheMechanismsThatThereAre(t *testing.T) {
 	c := served(t).secure()
 	named := saslOf(c.capa())
 	for _, mechanism := range []string{
-		"NTLM", "GSSAPI", "PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256", "XOAUTH2", "EXTERNAL",
-		"ANONYMOUS",
+		"NTLM", "GSSAPI", "PLAIN", "LOGIN", "CRAM-MD5", "DIGEST-MD5", "SCRAM-SHA-1", "SCRAM-SHA-256", "SCRAM-SHA-256-PLUS",
+		"OAUTHBEARER", "XOAUTH2", "EXTERNAL", "ANONYMOUS",
 	} {
 		c.send("AUTH " + mechanism + "\r\n")
 		line := c.line()

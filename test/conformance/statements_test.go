@@ -109,8 +109,9 @@ func TestEachTestIsAboutAStatementThatThereIs(t *testing.T) {
 	}
 }
 
-// tag is a statement in a comment: an ID by itself, or a section behind a sign. Sections of RFCs have the same sign.
-var tag = regexp.MustCompile(`\b([ECV]0\d{3})\b|(RFC \d+ )?(?:§|R-)(2\.[12]\.\d+)`)
+// tag is a statement in a comment: an ID by itself, or a section behind a sign. Sections of RFCs, and of other
+// specifications of Microsoft's, have the same sign.
+var tag = regexp.MustCompile(`\b([ECV]0\d{3})\b|(RFC \d+ |\[MS-(?:NBTE|NLMP|OXIMAP4|OXPOP3)\] )?(?:§|R-)(2\.[12]\.\d+)`)
 
 // A comment that names a statement names one that the page has.
 func TestCommentsNameStatementsThatThereAre(t *testing.T) {

@@ -23,7 +23,10 @@ func installChart(ctx context.Context) error {
 		return fmt.Errorf("making namespace %s: %w", systemNamespace, err)
 	}
 	install := exec.CommandContext(ctx, "helm", "upgrade", "--install", "popservice", root+"/charts/popservice",
-		"--namespace", systemNamespace, "--set", "image.tag=dev,serverImage.tag=dev", "--wait", "--timeout", "2m")
+		"--namespace", systemNamespace, "--wait",
+		// Whatever it can say, it says here, where it is searched for secrets.
+		"--set", "image.tag=dev,serverImage.tag=dev,logging.level=debug",
+		"--timeout", "2m")
 	output, err := install.CombinedOutput()
 	if err != nil {
 		return fmt.Errorf("installing the chart: %w\n%s%s", err, output, describeManager(ctx))

@@ -65,9 +65,11 @@ func deleteAtOnce(t *testing.T, pod corev1.Pod) error {
 	return kube.Delete(t.Context(), &pod, client.GracePeriodSeconds(0))
 }
 
-// killProcess kills the server in a pod as the kernel does when memory runs out: nothing that it has begun is finished. Pods
-// run on this machine, and their cgroups bear their UIDs.
-func killProcess(_ *testing.T, pod corev1.Pod) error {
+// killProcess kills the server in a pod as the kernel does when memory runs out: nothing that it has begun is finished.
+func killProcess(_ *testing.T, pod corev1.Pod) error { return signalProcess(pod, syscall.SIGKILL) }
+
+// signalProcess sends a signal to the server in a pod. Pods run on this machine, and their cgroups bear their UIDs.
+func signalProcess(pod corev1.Pod, signal syscall.Signal) error {
 	paths, err := filepath.Glob("/proc/[0-9]*/cgroup")
 	if err != nil {
 		return err
@@ -79,7 +81,7 @@ func killProcess(_ *testing.T, pod corev1.Pod) error {
 		}
 		name, _ := os.ReadFile(filepath.Join(filepath.Dir(path), "comm"))
 		if pid, err := strconv.Atoi(filepath.Base(filepath.Dir(path))); err == nil && strings.TrimSpace(string(name)) == "pop3d" {
-			return syscall.Kill(pid, syscall.SIGKILL)
+			return syscall.Kill(pid, signal)
 		}
 	}
 	return fmt.Errorf("pod %s has no process pop3d on this machine", pod.Name)

@@ -69,10 +69,14 @@ func checkPrograms() error {
 	}
 	for _, program := range []string{
 		"curl", "python3", "mpop", "postfix", "doveadm", "fetchmail", "getmail", "perl", "neomutt", "nmap", "testssl",
+		"/usr/sbin/krb5kdc", "/usr/sbin/kadmin.local", "/usr/sbin/kdb5_util", "kinit",
 	} {
 		if _, err := exec.LookPath(program); err != nil {
 			missing = append(missing, fmt.Errorf("%s is not there: run the tests by `make e2e` as root, which installs it", program))
 		}
+	}
+	if _, err := exec.Command("/usr/bin/python3", "-c", "import gssapi").Output(); err != nil {
+		missing = append(missing, errors.New("Python has no gssapi: run the tests by `make e2e` as root, which installs it"))
 	}
 	// Net::POP3 comes with Perl, but TLS does not.
 	if _, err := exec.Command("perl", "-MIO::Socket::SSL", "-e", "1").Output(); err != nil {

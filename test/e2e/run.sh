@@ -20,7 +20,8 @@ finish() {
 # Before the tests, for inside the cluster's network there is no way out.
 hack/packages.sh postfix doveadm=dovecot-core /usr/lib/dovecot/pop3=dovecot-pop3d \
   curl python3 mpop fetchmail getmail=getmail6 neomutt perl /usr/share/perl5/IO/Socket/SSL.pm=libio-socket-ssl-perl \
-  nmap testssl=testssl.sh
+  nmap testssl=testssl.sh /usr/sbin/krb5kdc=krb5-kdc /usr/sbin/kadmin.local=krb5-admin-server kinit=krb5-user
+/usr/bin/python3 -c 'import gssapi' 2>/dev/null || hack/packages.sh python3-gssapi
 go build -o "$cluster" ./hack/cluster
 trap finish EXIT
 trap 'exit 130' INT TERM

@@ -5,9 +5,11 @@ package e2e
 import (
 	"bytes"
 	"encoding/base64"
+	"encoding/hex"
 	"io"
 	"net"
 	"net/http"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -19,6 +21,7 @@ import (
 	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/popservice/popservice/api/v1alpha1"
+	"github.com/popservice/popservice/controllers/popservice/resources"
 	"github.com/popservice/popservice/pop3server/directory"
 )
 
@@ -68,13 +71,29 @@ func checkNothingSecretIsTold(t *testing.T, namespace string) {
 func leaks(text string, secrets []string) []string {
 	var found []string
 	for _, secret := range append(secrets, "PRIVATE KEY") {
-		for _, form := range []string{secret, base64.StdEncoding.EncodeToString([]byte(secret))} {
+		for _, form := range append(withinBase64(secret), secret) {
 			if at := strings.Index(text, form); at >= 0 {
 				found = append(found, text[max(0, at-80):min(len(text), at+len(form)+20)])
 			}
 		}
 	}
 	return found
+}
+
+// withinBase64 gives what is seen of a secret in the base64 of something that has it in it, as SASL messages have: that depends
+// on where in a group of three octets it begins. The characters at its ends, which its neighbours have a part in, are left out.
+func withinBase64(secret string) (forms []string) {
+	for before := range 3 {
+		text := base64.RawStdEncoding.EncodeToString([]byte(strings.Repeat("x", before) + secret))
+		first, last := (before*8+5)/6, (before+len(secret))*8/6
+		forms = append(forms, text[first:last])
+	}
+	return forms
+}
+
+// formsOf are the forms in which octets that are no text may be told. Base64 is looked for anyway.
+func formsOf(octets []byte) []string {
+	return []string{string(octets), hex.EncodeToString(octets), strings.ToUpper(hex.EncodeToString(octets))}
 }
 
 // secretsOf gives what was noted, and what the operator has put into Secrets.
@@ -94,13 +113,15 @@ func secretsOf(t *testing.T, namespace string) []string {
 				secrets = append(secrets, keyLines(value)...)
 			case strings.HasSuffix(key, ".jsonl"):
 				secrets = append(secrets, hashes(t, key, value)...)
+			case key == resources.SCRAMKey:
+				secrets = append(secrets, formsOf(value)...)
 			}
 		}
 	}
 	return secrets
 }
 
-// hashes are the salts and hashes of the verifiers in a bucket of the directory.
+// hashes are the salts, hashes and keys of the verifiers in a bucket of the directory.
 func hashes(t *testing.T, key string, value []byte) []string {
 	t.Helper()
 	bucket, err := directory.Decode(key, value)
@@ -110,21 +131,35 @@ func hashes(t *testing.T, key string, value []byte) []string {
 	var found []string
 	for _, record := range bucket.Records {
 		for _, credential := range record.Credentials {
-			fields := strings.Split(credential.Verifier, "$")
-			found = append(found, fields[len(fields)-2:]...)
+			for _, text := range []string{credential.Verifier, credential.SCRAM, credential.NT} {
+				found = append(found, partsOf(text)...)
+			}
 		}
 	}
 	return found
+}
+
+// partsOf gives the parts of a verifier that are long enough to be recognized, and what they stand for.
+func partsOf(text string) (parts []string) {
+	for _, part := range strings.FieldsFunc(text, func(r rune) bool { return strings.ContainsRune("${},", r) }) {
+		if len(part) < 20 {
+			continue
+		}
+		parts = append(parts, part)
+		if octets, err := hex.DecodeString(part); err == nil {
+			parts = append(parts, formsOf(octets)...)
+		} else if octets, err := base64.RawStdEncoding.DecodeString(strings.TrimRight(part, "=")); err == nil {
+			parts = append(parts, formsOf(octets)...)
+		}
+	}
+	return parts
 }
 
 // everythingTold is all that a namespace, its pods and the operator say, by place.
 func everythingTold(t *testing.T, namespace string) map[string]string {
 	t.Helper()
 	told := podLogs(t, namespace)
-	for _, kind := range []string{"popservices", "mailboxes", "configmaps", "events", "deployments", "replicasets", "pods",
-		"services", "persistentvolumeclaims", "serviceaccounts", "networkpolicies"} {
-		told[kind] = kubectl(t, "--namespace", namespace, "get", kind, "-o", "json")
-	}
+	told["all objects"] = kubectl(t, "--namespace", namespace, "get", allKinds(t), "-o", "json")
 	addMetrics(t, told, namespace)
 	for name, log := range podLogs(t, systemNamespace) {
 		told["log of "+name] = log
@@ -132,6 +167,13 @@ func everythingTold(t *testing.T, namespace string) map[string]string {
 	told["events of the operator"] = kubectl(t, "--namespace", systemNamespace, "get", "events", "-o", "json")
 	addMetrics(t, told, systemNamespace)
 	return told
+}
+
+// allKinds are all kinds of objects that namespaces have, but for Secrets.
+func allKinds(t *testing.T) string {
+	t.Helper()
+	kinds := strings.Fields(kubectl(t, "api-resources", "--namespaced", "--verbs=list", "--output=name"))
+	return strings.Join(slices.DeleteFunc(kinds, func(kind string) bool { return kind == "secrets" }), ",")
 }
 
 // addMetrics adds the metrics of all pods that have some.
@@ -170,11 +212,15 @@ func TestSecretsWouldBeFound(t *testing.T) {
 	planted := "planted 0123456789"
 	create(t, &corev1.ConfigMap{
 		ObjectMeta: metav1.ObjectMeta{Namespace: namespace.Name, Name: "talkative"},
-		Data:       map[string]string{"as-it-is": planted, "base64": base64.StdEncoding.EncodeToString([]byte(planted))},
+		Data: map[string]string{
+			"as-it-is": planted, "base64": base64.StdEncoding.EncodeToString([]byte(planted)),
+			"within": base64.StdEncoding.EncodeToString([]byte("\x00ab\x00" + planted)), // with four octets before it, and with five
+			"third":  base64.StdEncoding.EncodeToString([]byte("user=" + planted + "\x01")),
+		},
 	})
-	text := everythingTold(t, namespace.Name)["configmaps"]
-	if found := leaks(text, []string{planted}); len(found) != 2 {
-		t.Errorf("found %d of 2 planted secrets: %q", len(found), found)
+	text := everythingTold(t, namespace.Name)["all objects"]
+	if found := leaks(text, []string{planted}); len(found) != 4 {
+		t.Errorf("found %d of 4 forms of planted secrets: %q", len(found), found)
 	}
 }
 

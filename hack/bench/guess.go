@@ -1,0 +1,121 @@
+package main
+
+import (
+	"context"
+	"fmt"
+	"net"
+	"strconv"
+	"sync"
+	"time"
+)
+
+const (
+	guessers = 200
+	// guessTime is how long one waits for its answer. Servers delay that by seconds, in which they compute nothing, so whoever
+	// guesses in earnest goes on with another connection.
+	guessTime = time.Second
+	sampling  = 50 * time.Millisecond // of memory
+)
+
+// dearBox is one of the mailboxes that are guessed at, whose verifiers cost what new ones cost.
+func dearBox(i int) box {
+	return box{name: "guessed" + strconv.Itoa(i), messages: 1, octets: smallOctets, dear: true}
+}
+
+// guessing measures how long a short session takes whose password the server remembers, beside others that are always
+// wrong, and how much memory these take.
+func guessing() workload {
+	return workload{
+		name:   fmt.Sprintf("login STAT QUIT beside %d wrong logins", guessers),
+		boxes:  append(several(smallBoxes, smallBox), several(guessers, dearBox)...),
+		rounds: 3,
+		measures: []measure{
+			{name: ", p99", unit: "ms", less: true},
+			{name: ", p99 without them", unit: "ms", less: true},
+			{name: ", memory before", unit: "MiB", less: true},
+			{name: ", most memory", unit: "MiB", less: true},
+			{name: ", memory 5 s later", unit: "MiB", less: true},
+		},
+		prepare: func(ctx context.Context, s *server, _ int) error { return exercise(ctx, s, time.Second) },
+		run:     beGuessed,
+	}
+}
+
+func beGuessed(ctx context.Context, s *server, _ int) ([]float64, error) {
+	alone, err := loginP99(s)
+	if err != nil {
+		return nil, err
+	}
+	before, err := s.memory()
+	if err != nil {
+		return nil, err
+	}
+	end := guess(ctx, s)
+	time.Sleep(guessTime) // until there are as many as there will be
+	most := sample(s)
+	beside, err := loginP99(s)
+	end()
+	peak := most()
+	if err != nil {
+		return nil, err
+	}
+	time.Sleep(5 * time.Second)
+	after, err := s.memory()
+	const mebi = 1 << 10 // KiB
+	return []float64{beside, alone, before / mebi, peak / mebi, after / mebi}, err
+}
+
+// guess tries wrong passwords, each for a mailbox and from an address of its own, until the end.
+func guess(ctx context.Context, s *server) (end func()) {
+	ctx, cancel := context.WithCancel(ctx)
+	var running sync.WaitGroup
+	for i := range guessers {
+		running.Go(func() {
+			for ctx.Err() == nil {
+				guessOnce(ctx, s, i)
+			}
+		})
+	}
+	return func() {
+		cancel()
+		running.Wait()
+	}
+}
+
+// guessOnce does not tell what came of it: a server that is busy may say so, and one that delays its answer says nothing.
+func guessOnce(ctx context.Context, s *server, i int) {
+	from := &net.TCPAddr{IP: net.IPv4(127, 0, 2, byte(1+i))}
+	conn, err := (&net.Dialer{LocalAddr: from, Timeout: guessTime}).DialContext(ctx, "tcp", address(s.ports.POP3))
+	if err != nil {
+		return
+	}
+	c := &client{conn: conn, buffer: make([]byte, slim)}
+	defer c.close()
+	_ = conn.SetDeadline(time.Now().Add(guessTime))
+	if c.expect("+OK") == nil && c.ask("USER "+dearBox(i).address()+"\r\n") == nil {
+		_ = c.ask("PASS wrong\r\n")
+	}
+}
+
+// sample looks how much memory a server takes, again and again, and gives the most.
+func sample(s *server) (most func() float64) {
+	ended, result := make(chan struct{}), make(chan float64)
+	go func() {
+		var peak float64
+		for {
+			if now, err := s.memory(); err == nil { // otherwise one of its processes has just ended
+				peak = max(peak, now)
+			}
+			select {
+			case <-ended:
+				result <- peak
+				return
+			case <-time.After(sampling):
+			}
+		}
+	}()
+	return func() float64 {
+		close(ended)
+		return <-result
+	}
+}
