@@ -37,7 +37,7 @@ generate: $(BIN)/controller-gen ## Generate deep copies, apply configurations, C
 	sed -n '/^rules:/,$$p' config/rbac/role.yaml > charts/popservice/files/rules.yaml
 
 ##@ Test
-.PHONY: timing test unit manifests differential kerberos envtest e2e chaos lint verify fuzz bench timing
+.PHONY: test unit manifests differential kerberos envtest e2e chaos lint verify fuzz bench timing
 test: ## Set up everything and run all tests, the quick ones first
 	@for part in unit lint verify manifests differential kerberos envtest e2e; do \
 	  echo "--- make $$part"; $(MAKE) --no-print-directory $$part TRIALS=$${TRIALS:-400}; done
@@ -83,9 +83,6 @@ fuzz: ## Fuzz each target for FUZZTIME (1m)
 bench: ## Compare pop3d with a tuned Dovecot on this machine; BENCH has flags (root on Debian)
 	@[ -x /usr/lib/dovecot/pop3 ] && [ -x /usr/lib/dovecot/lmtp ] || hack/packages.sh dovecot-core dovecot-pop3d dovecot-lmtpd
 	@$(GO) run ./hack/bench $(BENCH)
-
-timing: ## Look whether the time of a failed login tells why it failed; on a machine that has little else to do
-	$(GO) test -count=1 -v -timeout 20m -tags timing -run '^TestTiming$$' ./pop3server/pop3
 
 ##@ Tools, built from hack/tools and hack/lint
 $(BIN)/controller-gen: hack/tools/go.mod

@@ -43,7 +43,7 @@ func newCommand() *cobra.Command {
 		SilenceUsage:      true,
 		CompletionOptions: cobra.CompletionOptions{DisableDefaultCmd: true},
 	}
-	root.AddCommand(newServe(), newCheck(), newHash(), newMaildrop(), newVersion())
+	root.AddCommand(newServe(), newCheck(), newHash(), newHasher(), newMaildrop(), newVersion())
 	return root
 }
 

@@ -19,7 +19,9 @@ func newServe() *cobra.Command {
 		Args:  cobra.NoArgs,
 		RunE: running(func(command *cobra.Command) error {
 			ctx, cut := followSignals(command.Context())
-			return server.Run(ctx, server.Options{ConfigPath: path, Version: version, Log: os.Stderr, Cut: cut})
+			return server.Run(ctx, server.Options{
+				ConfigPath: path, Version: version, Log: os.Stderr, Cut: cut, Hasher: []string{self, hasher},
+			})
 		}),
 	}
 	configFlag(command, &path)

@@ -11,10 +11,10 @@ import (
 
 const (
 	guessers = 200
-	// guessTime is how long one waits for its answer. Servers delay that by seconds, in which they compute nothing, so whoever
-	// guesses in earnest goes on with another connection.
-	guessTime = time.Second
-	sampling  = 50 * time.Millisecond // of memory
+	// begun is how long after their start all of them wait for a hash. Some seconds later most have their answers.
+	begun    = 500 * time.Millisecond
+	samples  = 60 // of memory
+	sampling = 50 * time.Millisecond
 )
 
 // dearBox is one of the mailboxes that are guessed at, whose verifiers cost what new ones cost.
@@ -51,11 +51,10 @@ func beGuessed(ctx context.Context, s *server, _ int) ([]float64, error) {
 		return nil, err
 	}
 	end := guess(ctx, s)
-	time.Sleep(guessTime) // until there are as many as there will be
-	most := sample(s)
+	time.Sleep(begun)
 	beside, err := loginP99(s)
+	peak := mostMemory(s)
 	end()
-	peak := most()
 	if err != nil {
 		return nil, err
 	}
@@ -82,40 +81,29 @@ func guess(ctx context.Context, s *server) (end func()) {
 	}
 }
 
-// guessOnce does not tell what came of it: a server that is busy may say so, and one that delays its answer says nothing.
+// guessOnce does not tell what came of it: a server that is busy may say so.
 func guessOnce(ctx context.Context, s *server, i int) {
 	from := &net.TCPAddr{IP: net.IPv4(127, 0, 2, byte(1+i))}
-	conn, err := (&net.Dialer{LocalAddr: from, Timeout: guessTime}).DialContext(ctx, "tcp", address(s.ports.POP3))
+	conn, err := (&net.Dialer{LocalAddr: from, Timeout: patience}).DialContext(ctx, "tcp", address(s.ports.POP3))
 	if err != nil {
 		return
 	}
 	c := &client{conn: conn, buffer: make([]byte, slim)}
 	defer c.close()
-	_ = conn.SetDeadline(time.Now().Add(guessTime))
+	_ = conn.SetDeadline(time.Now().Add(patience))
 	if c.expect("+OK") == nil && c.ask("USER "+dearBox(i).address()+"\r\n") == nil {
 		_ = c.ask("PASS wrong\r\n")
 	}
 }
 
-// sample looks how much memory a server takes, again and again, and gives the most.
-func sample(s *server) (most func() float64) {
-	ended, result := make(chan struct{}), make(chan float64)
-	go func() {
-		var peak float64
-		for {
-			if now, err := s.memory(); err == nil { // otherwise one of its processes has just ended
-				peak = max(peak, now)
-			}
-			select {
-			case <-ended:
-				result <- peak
-				return
-			case <-time.After(sampling):
-			}
+// mostMemory looks how much memory a server takes, again and again for a while, and gives the most. It halts the server for
+// moments, and so has a time of its own.
+func mostMemory(s *server) (peak float64) {
+	for range samples {
+		if now, err := s.memory(); err == nil { // otherwise one of its processes has just ended
+			peak = max(peak, now)
 		}
-	}()
-	return func() float64 {
-		close(ended)
-		return <-result
+		time.Sleep(sampling)
 	}
+	return peak
 }

@@ -43,7 +43,7 @@ type Directory interface {
 	LookupPrincipal(directory.Principal) (directory.Record, bool)
 }
 
-// Options are what an Authenticator needs; all of them are required. The functions are asked each time.
+// Options are what an Authenticator needs; what may be nil says so. The functions are asked each time.
 type Options struct {
 	Directory Directory
 	// Domains are those in which users may be named without one.
@@ -51,8 +51,11 @@ type Options struct {
 	Lockout func() Lockout
 	// MaxConcurrent tells how many passwords may be hashed at the same time.
 	MaxConcurrent func() int
-	Log           *slog.Logger
-	Registerer    prometheus.Registerer
+	// Match gives the index of a verifier that a password matches, -1 if there is none. It is asked where the check is dear,
+	// by as many at once as MaxConcurrent allows, and may be nil: then such checks are made here as well.
+	Match      func(verifiers []string, password []byte) (int, error)
+	Log        *slog.Logger
+	Registerer prometheus.Registerer
 }
 
 // Authenticator decides who may log in, and to which mailbox. Its methods may be called at the same time.
@@ -61,6 +64,7 @@ type Authenticator struct {
 	domains   func() Domains
 	guard     *guard
 	workers   *workers
+	match     func(verifiers []string, password []byte) (int, error)
 	known     *cache
 	dummy     verifier.Verifier // stands in where there is nothing to check against
 	decoy     directory.Credential
@@ -75,6 +79,7 @@ func New(options Options) *Authenticator {
 		domains:   options.Domains,
 		guard:     newGuard(options.Lockout),
 		workers:   newWorkers(options.MaxConcurrent, waitingMax, waitFor),
+		match:     options.Match,
 		known:     newCache(rememberMax, rememberFor),
 		dummy:     verifier.Unmatched(),
 		decoy:     newDecoy(),

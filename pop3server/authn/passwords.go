@@ -31,8 +31,32 @@ func (a *Authenticator) check(
 func (a *Authenticator) hash(
 	ctx context.Context, id string, credentials []directory.Credential, password []byte,
 ) (directory.Credential, error) {
-	var verifiers []verifier.Verifier
-	var usable []directory.Credential
+	verifiers, usable := a.usable(ctx, id, credentials)
+	if len(verifiers) == 0 {
+		verifiers = []verifier.Verifier{a.dummy}
+	}
+	matched, err := a.matchAny(verifiers, password)
+	if err == nil && matched >= 0 && matched < len(usable) {
+		a.metrics.matched.Inc()
+		a.known.add(a.known.key(id, usable[matched].Verifier, password))
+		return usable[matched], nil
+	}
+	if err == nil && !slices.ContainsFunc(verifiers, verifier.Verifier.IsArgon2id) {
+		_, err = a.matchAny([]verifier.Verifier{a.dummy}, password) // a cheap one must not tell by its time that there is a user
+	}
+	if err != nil {
+		a.log.ErrorContext(ctx, "a password could not be checked", "error", err)
+		a.metrics.busy.Inc()
+		return directory.Credential{}, ErrBusy
+	}
+	a.metrics.rejected.Inc()
+	return directory.Credential{}, ErrRejected
+}
+
+// usable gives the credentials that have a verifier, and these.
+func (a *Authenticator) usable(
+	ctx context.Context, id string, credentials []directory.Credential,
+) (verifiers []verifier.Verifier, usable []directory.Credential) {
 	for _, c := range credentials {
 		if c.Verifier == "" {
 			continue
@@ -44,19 +68,18 @@ func (a *Authenticator) hash(
 		}
 		verifiers, usable = append(verifiers, v), append(usable, c)
 	}
-	if len(verifiers) == 0 {
-		verifiers = append(verifiers, a.dummy)
+	return verifiers, usable
+}
+
+// matchAny makes a check where it belongs: a dear one elsewhere, so that other sessions do not wait for it.
+func (a *Authenticator) matchAny(verifiers []verifier.Verifier, password []byte) (int, error) {
+	isDear := func(v verifier.Verifier) bool { return !v.IsCheap() }
+	if a.match == nil || !slices.ContainsFunc(verifiers, isDear) {
+		return verifier.Match(verifiers, password), nil
 	}
-	matched := verifier.Match(verifiers, password)
-	if matched < 0 || matched >= len(usable) {
-		if !slices.ContainsFunc(verifiers,
-			verifier.Verifier.IsArgon2id) { // a cheap one must not tell by its time that there is a user
-			a.dummy.Matches(password)
-		}
-		a.metrics.rejected.Inc()
-		return directory.Credential{}, ErrRejected
+	texts := make([]string, len(verifiers))
+	for i, v := range verifiers {
+		texts[i] = v.String()
 	}
-	a.metrics.matched.Inc()
-	a.known.add(a.known.key(id, usable[matched].Verifier, password))
-	return usable[matched], nil
+	return a.match(texts, password)
 }

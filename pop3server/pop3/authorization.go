@@ -93,6 +93,7 @@ func (s *session) refuseLogin(mechanism config.Mechanism, err error) error {
 	case errors.Is(err, authn.ErrBusy):
 		s.login.Failed(err)
 		s.server.metrics.login(mechanism, "busy")
+		s.pause(s.server.failureStep) // or else who asks for more than there is would ask again at once
 		return refuseBusy
 	case errors.Is(err, authn.ErrUnavailable):
 		s.login.Failed(err)

@@ -4,6 +4,7 @@ import (
 	"fmt"
 	"log/slog"
 	"reflect"
+	"runtime"
 	"strings"
 	"sync"
 	"sync/atomic"
@@ -134,6 +135,7 @@ func (c *configuration) lmtp() lmtp.Settings {
 	return settings
 }
 
+// maxConcurrentVerifications leaves a core to the sessions: more checks at once would take as long together, and others longer.
 func (c *configuration) maxConcurrentVerifications() int {
-	return c.now().Limits.MaxConcurrentVerifications
+	return min(c.now().Limits.MaxConcurrentVerifications, max(1, runtime.GOMAXPROCS(0)-1))
 }

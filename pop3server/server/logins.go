@@ -6,19 +6,25 @@ import (
 	"time"
 
 	"github.com/popservice/popservice/pop3server/authn"
+	"github.com/popservice/popservice/pop3server/hashers"
 	"github.com/popservice/popservice/pop3server/pop3"
 )
 
 // newLogins gives what begins a login.
 func (s *server) newLogins() func(context.Context, netip.Addr) pop3.Login {
-	logins := authn.New(authn.Options{
+	options := authn.Options{
 		Directory:     s.mailboxes,
 		Domains:       s.configuration.domains,
 		Lockout:       s.configuration.lockout,
 		MaxConcurrent: s.configuration.maxConcurrentVerifications,
 		Log:           s.log,
 		Registerer:    s.registry,
-	})
+	}
+	if len(s.options.Hasher) > 0 {
+		s.hashers = hashers.NewPool(s.options.Hasher, s.log)
+		options.Match = s.hashers.Match
+	}
+	logins := authn.New(options)
 	return func(ctx context.Context, remote netip.Addr) pop3.Login { return logins.Begin(ctx, remote) }
 }
 

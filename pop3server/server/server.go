@@ -16,6 +16,7 @@ import (
 	"github.com/prometheus/client_golang/prometheus"
 
 	"github.com/popservice/popservice/pop3server/admin"
+	"github.com/popservice/popservice/pop3server/hashers"
 	"github.com/popservice/popservice/pop3server/lmtp"
 	"github.com/popservice/popservice/pop3server/maildrop"
 	"github.com/popservice/popservice/pop3server/pop3"
@@ -29,6 +30,8 @@ type Options struct {
 	Version string
 	// Log takes the log, one JSON object a line.
 	Log io.Writer
+	// Hasher starts this program to run hashers.Serve. Where it is empty, passwords are checked within the server.
+	Hasher []string
 	// Cut, when it is closed, ends a drain at once. It may be nil.
 	Cut <-chan struct{}
 }
@@ -50,6 +53,7 @@ type server struct {
 	pop3          *pop3.Server
 	lmtp          *lmtp.Server // nil where no mail is taken
 	lmtpTLS       *lmtpTLS
+	hashers       *hashers.Pool // nil where passwords are checked within the server
 	draining      atomic.Bool
 }
 
@@ -145,6 +149,9 @@ func (s *server) run(ctx context.Context, ports []*port) error {
 	s.drain(context.WithoutCancel(ctx))
 	end()
 	running.Wait()
+	if s.hashers != nil {
+		s.hashers.Close()
+	}
 	s.store.Close()
 	s.log.Info("stopped")
 	return err

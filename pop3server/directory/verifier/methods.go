@@ -55,9 +55,3 @@ func (v Verifier) NTHash() (hash [16]byte, ok bool) {
 	n, ok := v.form.(ntHash)
 	return n, ok
 }
-
-// IsArgon2id tells whether a check is one of ARGON2ID, and takes as long as one of what Derive makes at least.
-func (v Verifier) IsArgon2id() bool {
-	a, ok := v.form.(argon2id)
-	return ok && uint64(a.memoryKiB)*uint64(a.passes) >= newMemoryKiB*newPasses
-}
