@@ -254,12 +254,12 @@ type Timeouts struct {
 
 // Limits bound what one server spends on its clients. They hold for one server process.
 type Limits struct {
-	MaxCommandOctets           int `json:"maxCommandOctets,omitempty"` // with CRLF; 40 to 1024 (E0006)
-	MaxConnections             int `json:"maxConnections,omitempty"`
-	MaxConnectionsPerAddress   int `json:"maxConnectionsPerAddress,omitempty"`
-	MaxConnectionsPerMailbox   int `json:"maxConnectionsPerMailbox,omitempty"`
-	MaxFailedLogins            int `json:"maxFailedLogins,omitempty"` // on one connection (C0005)
-	MaxBadCommands             int `json:"maxBadCommands,omitempty"`  // in a row, on one connection
+	MaxCommandOctets         int `json:"maxCommandOctets,omitempty"` // with CRLF; 40 to 1024 (E0006)
+	MaxConnections           int `json:"maxConnections,omitempty"`
+	MaxConnectionsPerAddress int `json:"maxConnectionsPerAddress,omitempty"`
+	MaxConnectionsPerMailbox int `json:"maxConnectionsPerMailbox,omitempty"`
+	MaxFailedLogins          int `json:"maxFailedLogins,omitempty"` // on one connection (C0005)
+	MaxBadCommands           int `json:"maxBadCommands,omitempty"`  // in a row, on one connection
 	// MaxConcurrentVerifications is how many passwords are hashed at the same time; one less than there are cores, if that is fewer.
 	MaxConcurrentVerifications int `json:"maxConcurrentVerifications,omitempty"`
 	// MaxFailedLoginsPerAddress and MaxFailedLoginsPerMailbox are how many logins from one address (an IPv6 /64 counts as one) and
