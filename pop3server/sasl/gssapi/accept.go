@@ -2,7 +2,7 @@ package gssapi
 
 import (
 	"crypto/sha256"
-	"errors"
+	"fmt"
 	"slices"
 	"strings"
 	"time"
@@ -11,6 +11,7 @@ import (
 
 	"github.com/jcmturner/gokrb5/v8/iana/keyusage"
 
+	"github.com/popservice/popservice/pop3server/sasl"
 	"github.com/popservice/popservice/pop3server/sasl/binding"
 )
 
@@ -187,7 +188,7 @@ func (o *Options) checkBinding(sent binding.Digest, aware bool) error {
 		policy = binding.Require
 	}
 	if err := policy.Check(o.Binding, sent); err != nil {
-		return errors.Join(failed("channel binding"), err)
+		return fmt.Errorf("%w: GSSAPI: %w", sasl.ErrFailed, err)
 	}
 	return nil
 }
