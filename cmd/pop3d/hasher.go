@@ -2,6 +2,8 @@ package main
 
 import (
 	"fmt"
+	"os/signal"
+	"syscall"
 
 	"github.com/spf13/cobra"
 
@@ -22,6 +24,8 @@ func newHasher() *cobra.Command {
 		Args:   cobra.NoArgs,
 		Hidden: true,
 		RunE: running(func(command *cobra.Command) error {
+			// It ends when the server closes its input. Who sends signals to all at once is to reach the server first.
+			signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 			if err := hashers.GiveWay(); err != nil { // it works without, only that sessions wait for it
 				_, _ = fmt.Fprintf(command.ErrOrStderr(), "pop3d hasher: lower the priority: %v\n", err)
 			}

@@ -32,7 +32,8 @@ const (
 	rememberFor = 5 * time.Minute
 	rememberMax = 100_000 // entries of some 100 octets
 	waitingMax  = 256     // logins that wait for a hash
-	waitFor     = 5 * time.Second
+	// waitFor is how long they do: on a server whose cores are busy with mail, a late login is better than none.
+	waitFor = 15 * time.Second
 )
 
 // Directory is where mailboxes are found, as directory.Directory does it.

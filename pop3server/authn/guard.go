@@ -2,6 +2,7 @@ package authn
 
 import (
 	"net/netip"
+	"slices"
 	"sync"
 	"time"
 )
@@ -16,9 +17,13 @@ type Lockout struct {
 // Bounds of what is remembered, each some 150 octets.
 const (
 	guardedMax  = 50_000
-	familiarMax = 50_000
+	familiarMax = 20_000 // mailboxes
+	// placesMax is of how many networks it is remembered that a mailbox's user came from there: nobody takes what is remembered
+	// of others by coming from many.
+	placesMax = 16
 	// familiarFor is how long a mailbox's user may come from an address that has logged in to it, whoever else fails there or with
-	// that name: an attacker can lock out neither a whole office behind one address nor a user at the usual place.
+	// that name: an attacker can lock out neither a whole office behind one address nor, from elsewhere, a user at the usual place.
+	// What fails there with that name has a count of its own.
 	familiarFor = 30 * 24 * time.Hour
 )
 
@@ -29,19 +34,19 @@ type guard struct {
 
 	mu       sync.Mutex
 	failures *bounded[subject, leak]
-	familiar *bounded[visit, time.Time]
+	familiar *bounded[string, []place] // by mailbox, the latest first
 }
 
-// subject is whom failures are counted of: an address, or a name where that is not valid.
+// subject is whom failures are counted of: an address, or a name where that is not valid; both, where they are familiar.
 type subject struct {
 	network netip.Prefix
 	name    string
 }
 
-// visit is that somebody who knew the password of a mailbox came from a network.
-type visit struct {
+// place is from where somebody who knew the password of a mailbox came.
+type place struct {
 	network netip.Prefix
-	mailbox string
+	until   time.Time // it is remembered
 }
 
 // leak is a count that leaks away.
@@ -57,11 +62,12 @@ func (l leak) now(now time.Time, bound int, window time.Duration) leak {
 
 func newGuard(lockout func() Lockout) *guard {
 	return &guard{lockout: lockout, failures: newBounded[subject, leak](guardedMax),
-		familiar: newBounded[visit, time.Time](familiarMax)}
+		familiar: newBounded[string, []place](familiarMax)}
 }
 
 // networkOf gives what counts as one address.
 func networkOf(remote netip.Addr) netip.Prefix {
+	remote = remote.Unmap()
 	bits := 32
 	if remote.Is6() {
 		bits = 64
@@ -75,11 +81,17 @@ func (g *guard) locked(remote netip.Addr, name string) bool {
 	bounds, now, network := g.lockout(), time.Now(), networkOf(remote)
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	if until, ok := g.familiar.get(visit{network, name}); ok && now.Before(until) {
-		return false
+	if g.isFamiliar(network, name, now) {
+		return g.full(subject{network, name}, bounds.PerMailbox, bounds.Window, now)
 	}
 	return g.full(subject{network: network}, bounds.PerAddress, bounds.Window, now) ||
 		g.full(subject{name: name}, bounds.PerMailbox, bounds.Window, now)
+}
+
+// isFamiliar is called with the lock held.
+func (g *guard) isFamiliar(network netip.Prefix, mailbox string, now time.Time) bool {
+	places, _ := g.familiar.get(mailbox)
+	return slices.ContainsFunc(places, func(p place) bool { return p.network == network && now.Before(p.until) })
 }
 
 // full is called with the lock held.
@@ -99,7 +111,11 @@ func (g *guard) fail(remote netip.Addr, name string) (steps int) {
 	bounds, now := g.lockout(), time.Now()
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	byAddress := g.add(subject{network: networkOf(remote)}, bounds.PerAddress, bounds.Window, now)
+	network := networkOf(remote)
+	if g.isFamiliar(network, name, now) {
+		g.add(subject{network, name}, bounds.PerMailbox, bounds.Window, now)
+	}
+	byAddress := g.add(subject{network: network}, bounds.PerAddress, bounds.Window, now)
 	byName := g.add(subject{name: name}, bounds.PerMailbox, bounds.Window, now)
 	return min(stepsMax, max(int(byAddress/addressStep), int(byName)))
 }
@@ -120,5 +136,13 @@ func (g *guard) add(s subject, bound int, window time.Duration, now time.Time) f
 func (g *guard) succeed(remote netip.Addr, mailbox string) {
 	g.mu.Lock()
 	defer g.mu.Unlock()
-	g.familiar.put(visit{networkOf(remote), mailbox}, time.Now().Add(familiarFor))
+	here, now := networkOf(remote), time.Now()
+	places := []place{{here, now.Add(familiarFor)}}
+	known, _ := g.familiar.get(mailbox)
+	for _, p := range known {
+		if p.network != here && now.Before(p.until) && len(places) < placesMax {
+			places = append(places, p)
+		}
+	}
+	g.familiar.put(mailbox, places)
 }

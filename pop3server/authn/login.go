@@ -64,7 +64,7 @@ var (
 
 // user is whom a client claims to be.
 type user struct {
-	directory.Record        // of the user's own mailbox; empty where there is none that may be opened
+	directory.Record        // of the user's own mailbox; without ID, and all but credentials, where it may not be opened
 	mailbox          string // that is wanted, as the client gave it; empty is the user's own
 	domain           string // in which that is looked for
 }
@@ -92,8 +92,11 @@ func (l *Login) claimName(name Name) (user, error) {
 		l.subject = record.ID
 	}
 	u := user{mailbox: name.Mailbox, domain: domainOf(address)}
-	if ok && isOpen(record) {
+	switch {
+	case ok && isOpen(record):
 		u.Record = record
+	case ok: // its proofs look as before, and cost the same; but there is no mailbox to open
+		u.Credentials = record.Credentials
 	}
 	return u, l.admitted()
 }

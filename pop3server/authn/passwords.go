@@ -2,11 +2,19 @@ package authn
 
 import (
 	"context"
+	"errors"
 	"slices"
+	"time"
 
 	"github.com/popservice/popservice/pop3server/directory"
 	"github.com/popservice/popservice/pop3server/directory/verifier"
 )
+
+// dearest is what all passwords of a mailbox may take together, as verifier.Cost estimates it: whoever has one that takes more
+// could keep all others from logging in. The dearest verifier that is allowed takes half of it.
+const dearest = 2 * time.Second
+
+var errDear = errors.New("with those before it a check would take too long: give the mailbox fewer passwords, or cheaper verifiers")
 
 // check finds the credential that the password belongs to.
 func (a *Authenticator) check(
@@ -62,6 +70,9 @@ func (a *Authenticator) usable(
 			continue
 		}
 		v, err := verifier.Parse(c.Verifier)
+		if err == nil && verifier.Cost(append(verifiers, v)) > dearest {
+			err = errDear
+		}
 		if err != nil {
 			a.log.WarnContext(ctx, "credential cannot be used", "mailbox", id, "credential", c.Name, "error", err)
 			continue

@@ -260,7 +260,7 @@ type Limits struct {
 	MaxConnectionsPerMailbox int `json:"maxConnectionsPerMailbox,omitempty"`
 	MaxFailedLogins          int `json:"maxFailedLogins,omitempty"` // on one connection (C0005)
 	MaxBadCommands           int `json:"maxBadCommands,omitempty"`  // in a row, on one connection
-	// MaxConcurrentVerifications is how many passwords are hashed at the same time; one less than there are cores, if that is fewer.
+	// MaxConcurrentVerifications is how many passwords are hashed at the same time; fewer, if there are no more cores.
 	MaxConcurrentVerifications int `json:"maxConcurrentVerifications,omitempty"`
 	// MaxFailedLoginsPerAddress and MaxFailedLoginsPerMailbox are how many logins from one address (an IPv6 /64 counts as one) and
 	// with one user name may fail within LockoutSeconds; until some of these have passed, logins are refused then, except from

@@ -1,4 +1,4 @@
-// Package hashers checks passwords in processes of their own, of lower priority: Pool is the server's side, Serve the other one.
+// Package hashers checks passwords in processes of their own, of low priority: Pool is the server's side, Serve the other one.
 //
 // A check of argon2id takes a core for some 30 ms and 19 MiB. Within the server, which has a few threads and one heap, others
 // would wait for the core and the heap would grow to twice what is in use. A process gives way to the server as the kernel

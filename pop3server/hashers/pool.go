@@ -1,6 +1,7 @@
 package hashers
 
 import (
+	"context"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -38,7 +39,7 @@ func NewPool(argv []string, log *slog.Logger) *Pool {
 }
 
 // Match gives the index of a verifier that the password matches, -1 if there is none, as verifier.Match does. It takes some 20
-// MiB or what the verifiers ask for, in another process. It retains nothing. An error says that the check could not be made.
+// MiB or what the verifiers ask for, in another process. Buffers of both may hold the password until the next one. An error says that the check could not be made.
 func (p *Pool) Match(verifiers []string, password []byte) (int, error) {
 	r := request{Verifiers: verifiers, Password: password}
 	for {
@@ -61,8 +62,8 @@ func (p *Pool) Match(verifiers []string, password []byte) (int, error) {
 
 // take gives an idle process, or else a new one.
 func (p *Pool) take() (one *process, used bool, err error) {
-	if one := p.takeIdle(); one != nil {
-		return one, true, nil
+	if one, err = p.takeIdle(); one != nil || err != nil {
+		return one, true, err
 	}
 	one, err = start(p.command())
 	if err != nil {
@@ -71,29 +72,35 @@ func (p *Pool) take() (one *process, used bool, err error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
 	if p.closed {
-		go one.end()
+		one.kill()
+		one.end()
 		return nil, false, errClosed
 	}
 	p.all[one] = struct{}{}
 	return one, false, nil
 }
 
-func (p *Pool) takeIdle() *process {
+// takeIdle gives none where there is none.
+func (p *Pool) takeIdle() (*process, error) {
 	p.mu.Lock()
 	defer p.mu.Unlock()
+	if p.closed {
+		return nil, errClosed
+	}
 	last := len(p.idle) - 1
 	if last < 0 {
-		return nil
+		return nil, nil
 	}
 	one := p.idle[last]
 	p.idle = p.idle[:last]
 	one.idle.Stop() // where that comes too late, retire finds that it is not idle
-	return one
+	return one, nil
 }
 
-// command is one process. A signal that a terminal sends to the server's group is not for it: it ends when its input does.
+// command is one process. A signal that a terminal sends to the server's group is not for it: it ends when its input does,
+// and so at Close.
 func (p *Pool) command() *exec.Cmd {
-	command := exec.Command(p.argv[0], p.argv[1:]...) //nolint:gosec // it is this program
+	command := exec.CommandContext(context.Background(), p.argv[0], p.argv[1:]...) //nolint:gosec // it is this program
 	command.Env = append(os.Environ(), "GOMAXPROCS=1")
 	command.Stderr = os.Stderr
 	command.SysProcAttr = &syscall.SysProcAttr{Setpgid: true}

@@ -98,6 +98,7 @@ func (s *session) refuseLogin(mechanism config.Mechanism, err error) error {
 	case errors.Is(err, authn.ErrUnavailable):
 		s.login.Failed(err)
 		s.server.metrics.login(mechanism, "unavailable")
+		s.pause(s.server.failureStep)
 		return refuseUnavailable
 	}
 	s.server.metrics.login(mechanism, "rejected")

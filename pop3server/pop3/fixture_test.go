@@ -4,6 +4,7 @@ import (
 	"bufio"
 	"context"
 	"crypto/tls"
+	"crypto/x509"
 	"errors"
 	"fmt"
 	"io"
@@ -121,6 +122,8 @@ type fixture struct {
 	ca       *tlstest.CA
 	keytab   *gssapi.Keytab
 
+	clientCAs *x509.CertPool
+
 	proxies   *config.ProxyProtocol      // in front of the listeners
 	listening map[config.Security]string // addresses
 	dialed    []net.Conn
@@ -150,10 +153,11 @@ func newFixture(t *testing.T) *fixture {
 		Settings: f.now, TLSConfig: f.tlsConfig, Store: f.store, Registerer: f.registry,
 		Login: passwords{alice: "secret", bob: " two  words "}.begin,
 		Keys: Keys{
-			Keytab:   func() *gssapi.Keytab { return f.keytab },
-			Replays:  gssapi.NewReplayCache(10),
-			Fake:     func() []byte { return []byte("a secret of the servers") },
-			Hostname: func() string { return "pop.example.com" },
+			Keytab:    func() *gssapi.Keytab { return f.keytab },
+			Replays:   gssapi.NewReplayCache(10),
+			Fake:      func() []byte { return []byte("a secret of the servers") },
+			Hostname:  func() string { return "pop.example.com" },
+			ClientCAs: func() *x509.CertPool { return f.clientCAs },
 		},
 		Version: "1.2.3",
 		Log:     slog.New(slog.NewTextHandler(&f.log, &slog.HandlerOptions{Level: slog.LevelDebug})),

@@ -4,6 +4,7 @@ import (
 	"context"
 	"crypto/fips140"
 	"crypto/tls"
+	"crypto/x509"
 	"slices"
 	"strings"
 
@@ -31,6 +32,8 @@ type Keys struct {
 	Token func(ctx context.Context, token string) (Subject, error)
 	// Fake is the secret from which SCRAM's salts of users come who do not exist; at least 16 octets.
 	Fake func() []byte
+	// ClientCAs are the authorities of clients' certificates now; nil where such certificates count for nothing.
+	ClientCAs func() *x509.CertPool
 	// Hostname is this server's name, for NTLM.
 	Hostname func() string
 }
@@ -93,13 +96,24 @@ func (s *session) isEncrypted() bool { return s.tls != nil }
 
 func (s *session) hasCertificate() bool { return len(s.identities()) > 0 }
 
-// identities are the names of the certificate that the client has shown.
+// identities are the names of the certificate that the client has shown. Its authority may be none any more since then, or
+// its time may be over.
 func (s *session) identities() []string {
 	if s.tls == nil {
 		return nil
 	}
 	state := s.tls.ConnectionState()
-	if len(state.VerifiedChains) == 0 {
+	authorities := s.server.options.Keys.ClientCAs()
+	if len(state.VerifiedChains) == 0 || authorities == nil {
+		return nil
+	}
+	between := x509.NewCertPool()
+	for _, c := range state.PeerCertificates[1:] {
+		between.AddCert(c)
+	}
+	if _, err := state.PeerCertificates[0].Verify(x509.VerifyOptions{
+		Roots: authorities, Intermediates: between, KeyUsages: []x509.ExtKeyUsage{x509.ExtKeyUsageClientAuth},
+	}); err != nil {
 		return nil
 	}
 	return external.IdentitiesOf(state.PeerCertificates[0])

@@ -7,10 +7,12 @@ import (
 	"context"
 	"encoding/base64"
 	"fmt"
+	"log/slog"
 	"math"
 	"math/rand/v2"
 	"net/netip"
 	"os"
+	"os/exec"
 	"path/filepath"
 	"slices"
 	"strconv"
@@ -25,6 +27,7 @@ import (
 	"github.com/popservice/popservice/pop3server/config"
 	"github.com/popservice/popservice/pop3server/directory"
 	"github.com/popservice/popservice/pop3server/directory/verifier"
+	"github.com/popservice/popservice/pop3server/hashers"
 )
 
 // These tests look whether the time of a failed login tells why it has failed. They log in over a socket, with the
@@ -161,11 +164,25 @@ func newTimed(t *testing.T) *fixture {
 		Domains:       func() authn.Domains { return authn.Domains{{Name: "example.com", NetBIOSName: "EXAMPLE"}} },
 		Lockout:       func() authn.Lockout { return authn.Lockout{Window: time.Hour} },
 		MaxConcurrent: func() int { return 4 },
+		Match:         newHashers(t).Match,
 		Log:           f.options.Log,
 		Registerer:    prometheus.NewRegistry(),
 	})
 	f.options.Login = func(ctx context.Context, remote netip.Addr) Login { return faulty{logins.Begin(ctx, remote)} }
 	return f
+}
+
+// newHashers are processes of pop3d, as the server starts them.
+func newHashers(t *testing.T) *hashers.Pool {
+	t.Helper()
+	pop3d := filepath.Join(t.TempDir(), "pop3d")
+	build := exec.Command("go", "build", "-o", pop3d, "github.com/popservice/popservice/cmd/pop3d")
+	if out, err := build.CombinedOutput(); err != nil {
+		t.Fatalf("go build: %v\n%s", err, out)
+	}
+	pool := hashers.NewPool([]string{pop3d, "hasher"}, slog.New(slog.DiscardHandler))
+	t.Cleanup(pool.Close)
+	return pool
 }
 
 // faulty is a login that does for the control what would tell users apart: it refuses one at once whom it does not know, and

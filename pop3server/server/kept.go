@@ -15,11 +15,15 @@ type kept[T any] struct {
 	value       T      // the zero value while no file could ever be used
 	fingerprint string // of the file that the value is of
 	err         error  // why the file cannot be used now
+	trusted     bool   // whoever is named here may log in: then nothing is kept of a file that is no longer the one
 }
 
 // read gives what the file holds now; a file that is as it was is not parsed again.
 func (k kept[T]) read(path string, parse func([]byte) (T, error), log *slog.Logger) kept[T] {
-	next := kept[T]{name: k.name, path: path}
+	if k.trusted && k.path != path {
+		k = kept[T]{name: k.name, trusted: true}
+	}
+	next := kept[T]{name: k.name, path: path, trusted: k.trusted}
 	if path == "" {
 		return next
 	}

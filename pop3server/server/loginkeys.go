@@ -1,9 +1,11 @@
 package server
 
 import (
+	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/x509"
+	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -44,13 +46,15 @@ type loginKeySet struct {
 	fake     kept[[]byte]
 	roots    []kept[*x509.CertPool] // of the issuers, in the settings' order
 	tokens   *issuers.Set
-	refused  error // why the issuers cannot be used as they are set now
+	oauth    config.OAuth // of which the tokens' issuers were made; other settings where these cannot be used
+	refused  error        // why the issuers cannot be used as they are set now
 }
 
 func newLoginKeys(settings config.Authentication, log *slog.Logger) *loginKeys {
 	k := &loginKeys{log: log, replays: gssapi.NewReplayCache(replaysMax), random: make([]byte, 2*fakeKeyOctets)}
 	_, _ = rand.Read(k.random) // never fails (crypto/rand)
 	first := &loginKeySet{}
+	first.clients.trusted = true
 	first.keytab.name, first.clients.name, first.fake.name = control.FileKeytab, control.FileClientCA, control.FileSCRAMKey
 	k.served.Store(first)
 	k.use(settings)
@@ -74,17 +78,17 @@ func (k *loginKeys) reload() {
 func (k *loginKeys) load(settings config.Authentication) {
 	before := k.served.Load()
 	next := &loginKeySet{
-		settings: settings,
-		keytab:   before.keytab.read(settings.Kerberos.KeytabFile, parseKeytab, k.log),
-		clients:  before.clients.read(settings.ClientCAFile, parseAuthorities, k.log),
-		fake:     before.fake.read(settings.SCRAM.KeyFile, parseFakeKey, k.log),
+		settings: settings, oauth: settings.OAuth,
+		keytab:  before.keytab.read(settings.Kerberos.KeytabFile, parseKeytab, k.log),
+		clients: before.clients.read(settings.ClientCAFile, parseAuthorities, k.log),
+		fake:    before.fake.read(settings.SCRAM.KeyFile, parseFakeKey, k.log),
 	}
 	for _, issuer := range settings.OAuth.Issuers {
 		next.roots = append(next.roots, before.root(issuer.URL).read(issuer.CAFile, parseAuthorities, k.log))
 	}
 	var err error
 	if next.tokens, err = issuers.New(issuersOf(settings.OAuth), before.tokens, issuers.Options{Report: k.report}); err != nil {
-		next.tokens, next.refused = before.tokens, err
+		next.tokens, next.oauth, next.refused = before.tokens, before.oauth, err
 		k.log.Error("OAuth issuers refused", "kept", next.tokens != nil, "error", err)
 	}
 	k.served.Store(next)
@@ -98,7 +102,7 @@ func (s *loginKeySet) root(url string) kept[*x509.CertPool] {
 			return known
 		}
 	}
-	return kept[*x509.CertPool]{name: name}
+	return kept[*x509.CertPool]{name: name, trusted: true}
 }
 
 // report logs that an issuer's keys were asked for.
@@ -121,8 +125,23 @@ func issuersOf(settings config.OAuth) (all []issuers.Issuer) {
 func parseKeytab(text []byte) (*gssapi.Keytab, error) { return gssapi.LoadKeytab(text) }
 
 func parseAuthorities(text []byte) (*x509.CertPool, error) {
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
+	pool, found := x509.NewCertPool(), false
+	for {
+		block, rest := pem.Decode(text)
+		if block == nil {
+			break
+		}
+		certificate, err := x509.ParseCertificate(block.Bytes)
+		if err != nil || block.Type != "CERTIFICATE" {
+			return nil, fmt.Errorf("it has a %s that is no certificate", block.Type)
+		}
+		pool.AddCert(certificate)
+		text, found = rest, true
+	}
+	switch {
+	case bytes.Contains(text, []byte("-----BEGIN")):
+		return nil, errors.New("it ends within a certificate, or one is not in PEM form")
+	case !found:
 		return nil, errors.New("it has no certificate in PEM form")
 	}
 	return pool, nil
@@ -138,11 +157,12 @@ func parseFakeKey(text []byte) ([]byte, error) {
 // keys are what the POP3 server is given.
 func (k *loginKeys) keys(hostname func() string) pop3.Keys {
 	return pop3.Keys{
-		Keytab:   func() *gssapi.Keytab { return k.served.Load().keytab.value },
-		Replays:  k.replays,
-		Token:    k.token,
-		Fake:     k.fake,
-		Hostname: hostname,
+		Keytab:    func() *gssapi.Keytab { return k.served.Load().keytab.value },
+		Replays:   k.replays,
+		Token:     k.token,
+		Fake:      k.fake,
+		ClientCAs: k.clientCAs,
+		Hostname:  hostname,
 	}
 }
 
@@ -175,17 +195,20 @@ func (k *loginKeys) token(ctx context.Context, token string) (pop3.Subject, erro
 	if err != nil {
 		return pop3.Subject{}, err
 	}
-	return pop3.Subject{Issuer: identity.Issuer, Name: identity.Name, Domains: served.vouched(identity.Issuer)}, nil
+	if _, ok := issuerOf(served.settings.OAuth, identity.Issuer); !ok {
+		return pop3.Subject{}, fmt.Errorf("%w: the issuer %s is no longer one", authn.ErrRejected, identity.Issuer)
+	}
+	made, _ := issuerOf(served.oauth, identity.Issuer)
+	return pop3.Subject{Issuer: identity.Issuer, Name: identity.Name, Domains: made.Domains}, nil
 }
 
-// vouched gives the mail domains for which an issuer vouches.
-func (s *loginKeySet) vouched(url string) []string {
-	for _, i := range s.settings.OAuth.Issuers {
+func issuerOf(settings config.OAuth, url string) (config.Issuer, bool) {
+	for _, i := range settings.Issuers {
 		if i.URL == url {
-			return i.Domains
+			return i, true
 		}
 	}
-	return nil
+	return config.Issuer{}, false
 }
 
 // status tells what was loaded, of which files.

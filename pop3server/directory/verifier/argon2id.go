@@ -24,6 +24,7 @@ const (
 const (
 	maxMemoryKiB  = 256 * 1024
 	maxPasses     = 16
+	maxWork       = 4 * maxMemoryKiB // memory times passes: a second or two of a core
 	maxLanes      = 16
 	maxHashOctets = 64
 	maxSaltOctets = 64
@@ -94,8 +95,8 @@ func (v *argon2id) parseCost(text string) error {
 	if err != nil || n != 3 || text != fmt.Sprintf("m=%d,t=%d,p=%d", v.memoryKiB, v.passes, v.lanes) {
 		return ErrFormat
 	}
-	if v.memoryKiB > maxMemoryKiB || v.passes > maxPasses || v.lanes > maxLanes {
-		return tooMuch("m=%d,t=%d,p=%d", maxMemoryKiB, maxPasses, maxLanes)
+	if v.memoryKiB > maxMemoryKiB || v.passes > maxPasses || v.lanes > maxLanes || v.work() > maxWork {
+		return tooMuch("m=%d,t=%d,p=%d, and m times t at most %d", maxMemoryKiB, maxPasses, maxLanes, maxWork)
 	}
 	if v.memoryKiB == 0 || v.passes == 0 || v.lanes == 0 {
 		return ErrFormat

@@ -1,23 +1,65 @@
 package verifier
 
-// cheapPasses is what argon2id may cost to be cheap: passes over 1 KiB, of which a core makes some 1,300 in a millisecond.
-const cheapPasses = 1024
+import (
+	"math/bits"
+	"time"
+
+	"golang.org/x/crypto/bcrypt"
+)
+
+// How much of each scheme a core makes in a millisecond, roughly: what a check costs is estimated, so that it can be bounded.
+const (
+	argon2idPerMillisecond = 1300 // passes over 1 KiB
+	scramPerMillisecond    = 6000 // iterations
+	cryptPerMillisecond    = 2000 // rounds
+	bcryptPerMillisecond   = 20   // of 2^cost
+)
+
+// cheapest is what a check may take that is not worth being made elsewhere.
+const cheapest = time.Millisecond
 
 // IsArgon2id tells whether a check is one of ARGON2ID, and takes as long as one of what Derive makes at least.
 func (v Verifier) IsArgon2id() bool {
 	a, ok := v.form.(argon2id)
-	return ok && a.cost() >= newMemoryKiB*newPasses
+	return ok && a.work() >= newMemoryKiB*newPasses
 }
 
 // IsCheap tells whether a check takes less than a millisecond of a core, and next to no memory.
-func (v Verifier) IsCheap() bool {
-	switch form := v.form.(type) {
-	case argon2id:
-		return form.cost() <= cheapPasses
-	case nil, ssha512, ntHash:
-		return true
+func (v Verifier) IsCheap() bool { return v.cost() < cheapest }
+
+// Cost is how long a core takes for Match, roughly.
+func Cost(verifiers []Verifier) (sum time.Duration) {
+	var last argon2id
+	for _, v := range verifiers {
+		a, ok := v.form.(argon2id)
+		if ok && a.sameHash(last) {
+			continue
+		}
+		if ok {
+			last = a
+		}
+		sum += v.cost()
 	}
-	return false
+	return sum
 }
 
-func (v argon2id) cost() uint64 { return uint64(v.memoryKiB) * uint64(v.passes) }
+func (v Verifier) cost() time.Duration {
+	switch form := v.form.(type) {
+	case argon2id:
+		return milliseconds(form.work(), argon2idPerMillisecond)
+	case scram:
+		return milliseconds(uint64(form.iterations), scramPerMillisecond) //nolint:gosec // above 0
+	case sha512Crypt:
+		return milliseconds(form.rounds, cryptPerMillisecond)
+	case blowfish:
+		cost, _ := bcrypt.Cost([]byte(form))                                     // it has been parsed
+		return milliseconds(1<<(uint(cost)%bits.UintSize), bcryptPerMillisecond) //nolint:gosec // 4 to 14
+	}
+	return 0
+}
+
+func milliseconds(work, each uint64) time.Duration {
+	return time.Duration(work) * time.Millisecond / time.Duration(each) //nolint:gosec // bounded by what Parse takes
+}
+
+func (v argon2id) work() uint64 { return uint64(v.memoryKiB) * uint64(v.passes) }

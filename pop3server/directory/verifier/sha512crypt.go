@@ -9,17 +9,21 @@ import (
 
 // Bounds of SHA-512 crypt. Its cost is the number of rounds times the password's length, in steps of 64 octets or so.
 const (
-	newSHA512CryptRounds   = 100_000 // some 50 ms of one core
-	minSHA512CryptRounds   = 1000    // no crypt(3) makes fewer
-	maxSHA512CryptRounds   = 1_000_000
-	maxSHA512CryptPassword = 512 // as in libxcrypt
-	minSHA512CryptSalt     = 4
-	maxSHA512CryptSalt     = 16
-	sha512CryptCharacters  = 86 // of the hash
+	newSHA512CryptRounds     = 100_000 // some 50 ms of one core
+	defaultSHA512CryptRounds = 5000
+	minSHA512CryptRounds     = 1000 // no crypt(3) makes fewer
+	maxSHA512CryptRounds     = 1_000_000
+	maxSHA512CryptPassword   = 512 // as in libxcrypt
+	minSHA512CryptSalt       = 4
+	maxSHA512CryptSalt       = 16
+	sha512CryptCharacters    = 86 // of the hash
 )
 
 // sha512Crypt is a verifier of crypt(3)'s SHA-512 (Drepper, Unix crypt using SHA-256 and SHA-512).
-type sha512Crypt struct{ digest *shacrypt.Digest }
+type sha512Crypt struct {
+	digest *shacrypt.Digest
+	rounds uint64
+}
 
 // deriveSHA512Crypt fails for passwords of more than 512 octets, or with a NUL.
 func deriveSHA512Crypt(password []byte) (form, error) {
@@ -46,9 +50,11 @@ func (s sha512Crypt) String() string { return "{" + string(SHA512Crypt) + "}" + 
 // parseSHA512Crypt reads $6$[rounds=N$]salt$hash.
 func parseSHA512Crypt(text string) (form, error) {
 	rest, ok := strings.CutPrefix(text, "$6$")
+	n := uint64(defaultSHA512CryptRounds)
 	first, others, _ := strings.Cut(rest, "$")
 	if rounds, counted := strings.CutPrefix(first, "rounds="); counted {
-		if err := checkRounds(rounds); err != nil {
+		var err error
+		if n, err = parseRounds(rounds); err != nil {
 			return nil, err
 		}
 		rest = others
@@ -61,19 +67,19 @@ func parseSHA512Crypt(text string) (form, error) {
 	if err != nil { // which may quote it
 		return nil, ErrFormat
 	}
-	return sha512Crypt{digest.(*shacrypt.Digest)}, nil
+	return sha512Crypt{digest.(*shacrypt.Digest), n}, nil
 }
 
-// checkRounds takes a number as crypt(3) writes it.
-func checkRounds(text string) error {
-	rounds, err := strconv.Atoi(text)
+// parseRounds takes a number as crypt(3) writes it.
+func parseRounds(text string) (uint64, error) {
+	rounds, err := strconv.ParseUint(text, 10, 32)
 	switch {
-	case err != nil, strconv.Itoa(rounds) != text, rounds < minSHA512CryptRounds:
-		return ErrFormat
+	case err != nil, strconv.FormatUint(rounds, 10) != text, rounds < minSHA512CryptRounds:
+		return 0, ErrFormat
 	case rounds > maxSHA512CryptRounds:
-		return tooMuch("%d rounds", maxSHA512CryptRounds)
+		return 0, tooMuch("%d rounds", maxSHA512CryptRounds)
 	}
-	return nil
+	return rounds, nil
 }
 
 func isSHA512CryptSalt(text string) bool {
