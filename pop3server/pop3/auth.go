@@ -93,6 +93,7 @@ func initialResponse(text arguments) ([]byte, error) {
 // exchange lets the mechanism and the client talk until one of them has had enough.
 func (s *session) exchange(mechanism saslMechanism, response []byte) error {
 	acceptor := mechanism.begin(s)
+	defer s.leaveCrowd()
 	for {
 		challenge, done, err := acceptor.Next(response)
 		clear(response)
@@ -125,6 +126,7 @@ func (s *session) refuseExchange(name config.Mechanism, err error) error {
 	var failed *exchangeError
 	switch {
 	case errors.As(err, new(*refusal)):
+		s.server.options.Log.Info("login given up", "session", s.id, "mechanism", name, "remote", s.remote, "reason", err)
 		return err
 	case errors.As(err, &failed):
 		return failed.cause
@@ -161,8 +163,24 @@ func (s *session) responseLine(maxOctets int) ([]byte, error) {
 	if err := s.await(); err != nil {
 		return nil, err
 	}
-	line, err := s.wire.readLong(maxOctets)
+	line, err := s.wire.readLong(maxOctets, func() bool { return s.joinCrowd(2 * int64(maxOctets)) })
 	return trimLineEnd(line), err
+}
+
+// joinCrowd tells whether there is room for so many octets. They are the session's until the exchange ends: strangers may
+// begin as many exchanges as there are connections.
+func (s *session) joinCrowd(octets int64) bool {
+	if s.crowd == 0 && s.server.crowd.TryAcquire(octets) {
+		s.crowd = octets
+	}
+	return s.crowd > 0
+}
+
+func (s *session) leaveCrowd() {
+	if s.crowd > 0 {
+		s.server.crowd.Release(s.crowd)
+		s.crowd = 0
+	}
 }
 
 // decodeBase64 decodes strictly: other characters, wrong padding and stray bits fail. The result is never nil.

@@ -30,20 +30,24 @@ var (
 
 // Our own texts.
 var (
-	refuseUnknown     = &refusal{text: "Command is not recognized.", faulty: true}
-	refuseArguments   = &refusal{text: "Command arguments are not valid.", faulty: true}
-	refuseControl     = &refusal{text: "Command has a control character.", faulty: true}
-	refuseBase64      = &refusal{text: "Response is not valid base64.", faulty: true}
-	refuseNumber      = &refusal{text: "There is no such message."}
-	refuseDeleted     = &refusal{text: "Message is marked as deleted."}
-	refuseVanished    = &refusal{text: "Message is no longer in the mailbox."}
-	refuseDamaged     = &refusal{text: "Message is damaged. Ask the administrator.", code: codePermanent}
-	refuseUnreadable  = &refusal{text: "Message cannot be read now. Try again later.", code: codeTemporary}
-	refuseUTF8        = &refusal{text: "Message has a header that is not ASCII. Use UTF8 before login.", code: codeUTF8}
-	refuseForeign     = &refusal{text: "Mailbox cannot be opened. Ask the administrator.", code: codePermanent}
-	refuseMailbox     = &refusal{text: "Mailbox cannot be opened now. Try again later.", code: codeTemporary}
-	refuseLoginDelay  = &refusal{text: "Mailbox was logged on to recently. Try again later.", code: codeLoginDelay}
-	refuseBusy        = &refusal{text: "Server is too busy to check the password. Try again later.", code: codeTemporary}
+	refuseUnknown    = &refusal{text: "Command is not recognized.", faulty: true}
+	refuseArguments  = &refusal{text: "Command arguments are not valid.", faulty: true}
+	refuseControl    = &refusal{text: "Command has a control character.", faulty: true}
+	refuseBase64     = &refusal{text: "Response is not valid base64.", faulty: true}
+	refuseNumber     = &refusal{text: "There is no such message."}
+	refuseDeleted    = &refusal{text: "Message is marked as deleted."}
+	refuseVanished   = &refusal{text: "Message is no longer in the mailbox."}
+	refuseDamaged    = &refusal{text: "Message is damaged. Ask the administrator.", code: codePermanent}
+	refuseUnreadable = &refusal{text: "Message cannot be read now. Try again later.", code: codeTemporary}
+	refuseUTF8       = &refusal{text: "Message has a header that is not ASCII. Use UTF8 before login.", code: codeUTF8}
+	refuseForeign    = &refusal{text: "Mailbox cannot be opened. Ask the administrator.", code: codePermanent}
+	refuseMailbox    = &refusal{text: "Mailbox cannot be opened now. Try again later.", code: codeTemporary}
+	refuseLoginDelay = &refusal{text: "Mailbox was logged on to recently. Try again later.", code: codeLoginDelay}
+	refuseBusy       = &refusal{text: "Server is too busy to check the password. Try again later.", code: codeTemporary}
+	refuseCrowded    = &refusal{
+		text: "Server is too busy for a response of this length. Connection is closed.", code: codeTemporary,
+		closing: "too many long responses",
+	}
 	refuseUnavailable = &refusal{text: "Login cannot be checked now. Try again later.", code: codeTemporary}
 	refuseCertificate = &refusal{text: "TLS is not available."}
 	refuseLanguage    = &refusal{text: "Language is not available."}

@@ -21,6 +21,7 @@ import (
 	"time"
 
 	"github.com/prometheus/client_golang/prometheus"
+	"golang.org/x/sync/semaphore"
 
 	"github.com/popservice/popservice/pop3server/authn"
 	"github.com/popservice/popservice/pop3server/config"
@@ -94,8 +95,9 @@ type Server struct {
 	failureStep time.Duration
 	badStep     time.Duration
 	headerTime  time.Duration
-	protocol    *slog.Logger    // of the protocol log
-	draining    context.Context // done when Shutdown has begun
+	protocol    *slog.Logger        // of the protocol log
+	crowd       *semaphore.Weighted // octets of long responses
+	draining    context.Context     // done when Shutdown has begun
 	drained     context.CancelFunc
 
 	mu        sync.Mutex
@@ -116,6 +118,7 @@ func New(options Options) *Server {
 		badStep:     badStep,
 		headerTime:  proxyHeaderTime,
 		protocol:    newProtocolLogger(options.Log),
+		crowd:       semaphore.NewWeighted(crowdedOctets),
 		listeners:   make(map[net.Listener]struct{}),
 		sessions:    make(map[*session]struct{}),
 	}

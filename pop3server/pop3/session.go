@@ -50,8 +50,9 @@ type session struct {
 	list      *listing
 	utf8      bool // the client has asked for messages with UTF-8 in their headers
 
-	failures int // logins on this connection
-	bad      int // commands in a row
+	failures int   // logins on this connection
+	bad      int   // commands in a row
+	crowd    int64 // octets that a long response of this client may have
 	log      sessionLog
 	protocol *protocolLog // nil if the protocol is not logged
 
@@ -194,6 +195,8 @@ func (s *session) part(err error) (reason string) {
 		parting = refuseShutdown
 	case errors.Is(err, errTooLong):
 		parting = refuseTooLong
+	case errors.Is(err, errCrowded):
+		parting = refuseCrowded
 	case errors.As(err, &parting): // answered already
 		return parting.closing
 	case errors.Is(err, io.EOF):

@@ -9,6 +9,7 @@ import (
 	"io"
 	"net"
 	"os"
+	"slices"
 	"sync"
 	"time"
 
@@ -18,12 +19,17 @@ import (
 // Errors of reading a line, besides those of the connection.
 var (
 	errTooLong = errors.New("line is too long")
+	errCrowded = errors.New("too many long lines are being read")
 	errIdle    = errors.New("no line came in time")
 	errDrained = errors.New("server is shutting down")
 )
 
 const (
 	writeBufferOctets = 64 << 10
+	// freeOctets is what a response may have of which any number is read at once. Most Kerberos tickets have less.
+	freeOctets = 16 << 10
+	// crowdedOctets is what all longer ones may have together, with what is decoded of them.
+	crowdedOctets = 32 << 20
 	// cutGrace is how long a session that is cut has to say so.
 	cutGrace = time.Second
 	// lingerTime and lingerOctets bound what is read and thrown away from a connection that the server closes.
@@ -97,8 +103,9 @@ func (w *wire) readLine() ([]byte, error) {
 	return line, w.explain(err)
 }
 
-// readLong gives the next line with its end, which may have more octets than the reader holds, up to the limit.
-func (w *wire) readLong(limit int) ([]byte, error) {
+// readLong gives the next line with its end, which may have more octets than the reader holds, up to the limit. For one of more
+// than freeOctets there must be room.
+func (w *wire) readLong(limit int, room func() bool) ([]byte, error) {
 	var line []byte
 	for {
 		part, err := w.reader.ReadSlice('\n')
@@ -111,6 +118,11 @@ func (w *wire) readLong(limit int) ([]byte, error) {
 			return line, nil
 		case !errors.Is(err, bufio.ErrBufferFull):
 			return nil, w.explain(err)
+		case len(line) > freeOctets && cap(line) < limit:
+			if !room() {
+				return nil, errCrowded
+			}
+			line = slices.Grow(line, limit-len(line))
 		}
 	}
 }
