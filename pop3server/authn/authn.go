@@ -1,8 +1,8 @@
 // Package authn checks user names and passwords against the directory.
 //
 // A name that does not exist, a mailbox that is disabled or has no credential, and a wrong password give the same error at the
-// cost of one password hash, so that neither the answer nor its time tells which mailboxes exist. (A mailbox with several
-// credentials, or with verifiers of another cost than new ones have, takes that many hashes or that cost.)
+// cost of one password hash, so that neither the answer nor its time tells which mailboxes exist. (Verifiers that users bring,
+// with salts of their own or of another cost than those that the operator makes, take that many hashes or that cost.)
 //
 // A password that was right is remembered for a while, so that clients which log in every minute cost no hash each time. What
 // is remembered is bound to the verifier: as the record changes, the old password is no longer known.

@@ -106,7 +106,7 @@ const (
 	stepsMax    = 7
 )
 
-// fail counts a failure. It gives by how many steps its answer is to be delayed: the more, the more have failed of late.
+// fail counts a failure; name may be empty. It gives by how many steps its answer is to be delayed: the more, the more have failed of late.
 func (g *guard) fail(remote netip.Addr, name string) (steps int) {
 	bounds, now := g.lockout(), time.Now()
 	g.mu.Lock()
@@ -116,7 +116,10 @@ func (g *guard) fail(remote netip.Addr, name string) (steps int) {
 		g.add(subject{network, name}, bounds.PerMailbox, bounds.Window, now)
 	}
 	byAddress := g.add(subject{network: network}, bounds.PerAddress, bounds.Window, now)
-	byName := g.add(subject{name: name}, bounds.PerMailbox, bounds.Window, now)
+	byName := 0.0
+	if name != "" {
+		byName = g.add(subject{name: name}, bounds.PerMailbox, bounds.Window, now)
+	}
 	return min(stepsMax, max(int(byAddress/addressStep), int(byName)))
 }
 

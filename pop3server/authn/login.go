@@ -35,13 +35,13 @@ func (a *Authenticator) Begin(ctx context.Context, remote netip.Addr) *Login {
 // Mailbox is what a login that has succeeded opens.
 func (l *Login) Mailbox() directory.Record { return l.mailbox }
 
-// Failed counts a failure and logs it. It gives by how many steps its answer is to be delayed, 0 to 7.
+// Failed counts a failure, of the address alone where it is not known who failed, and logs it. It gives by how many steps its answer is to be delayed, 0 to 7.
 func (l *Login) Failed(err error) (steps int) {
 	if l.locked { // and so nothing else counts, whatever a mechanism has found
 		err = errLockedOut
 	}
 	l.server.log.InfoContext(l.ctx, "login refused", "user", sanitize(l.name), "remote", l.remote, "reason", err)
-	if l.subject == "" || errors.Is(err, ErrBusy) || errors.Is(err, ErrUnavailable) || errors.Is(err, errLockedOut) {
+	if errors.Is(err, ErrBusy) || errors.Is(err, ErrUnavailable) || errors.Is(err, errLockedOut) {
 		return 0
 	}
 	return l.server.guard.fail(l.remote, l.subject)

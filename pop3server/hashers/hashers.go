@@ -3,7 +3,7 @@
 // A check of argon2id takes a core for some 30 ms and 19 MiB. Within the server, which has a few threads and one heap, others
 // would wait for the core and the heap would grow to twice what is in use. A process gives way to the server as the kernel
 // schedules, gives its memory back when it ends, and is used for one check at a time. What a Pool may use is so bounded by
-// how many checks its caller lets run at once. docs/design/authentication.md has the figures.
+// how many checks its caller lets run at once. docs/design/performance.md has the figures.
 package hashers
 
 import (
