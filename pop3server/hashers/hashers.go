@@ -39,11 +39,11 @@ func Serve(requests io.Reader, replies io.Writer) error {
 		} else if err != nil {
 			return errors.New("no request can be read") // the decoder's words may quote it
 		}
-		matched, err := r.match()
+		verifiers, err := r.parse()
 		if err != nil {
 			return err
 		}
-		if err := out.Encode(reply{matched}); err != nil {
+		if err := out.Encode(reply{verifier.Match(verifiers, r.Password)}); err != nil {
 			return err
 		}
 		clear(r.Password)
@@ -51,13 +51,12 @@ func Serve(requests io.Reader, replies io.Writer) error {
 	}
 }
 
-func (r *request) match() (int, error) {
-	verifiers := make([]verifier.Verifier, len(r.Verifiers))
+func (r *request) parse() (verifiers []verifier.Verifier, err error) {
+	verifiers = make([]verifier.Verifier, len(r.Verifiers))
 	for i, text := range r.Verifiers {
-		var err error
 		if verifiers[i], err = verifier.Parse(text); err != nil {
-			return 0, fmt.Errorf("verifier %d: %w", i, err)
+			return nil, fmt.Errorf("verifier %d: %w", i, err)
 		}
 	}
-	return verifier.Match(verifiers, r.Password), nil
+	return verifiers, nil
 }

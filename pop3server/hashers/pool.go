@@ -3,7 +3,6 @@ package hashers
 import (
 	"context"
 	"errors"
-	"fmt"
 	"log/slog"
 	"os"
 	"os/exec"
@@ -11,11 +10,16 @@ import (
 	"sync"
 	"syscall"
 	"time"
+
+	"github.com/popservice/popservice/pop3server/directory/verifier"
 )
 
 // idleFor is how long a process waits for its next check. Logins that need one come in storms; after that, the memory
 // that a process has by itself is better given back.
 const idleFor = 10 * time.Second
+
+// starvedFor is how long passwords are checked here after a process had too little of the cores.
+const starvedFor = 10 * time.Second
 
 // errClosed says that the server is about to end.
 var errClosed = errors.New("no more passwords are checked")
@@ -23,39 +27,76 @@ var errClosed = errors.New("no more passwords are checked")
 // Pool has passwords checked by processes that it starts as they are needed: one for each check that runs. Its methods
 // may be called at the same time.
 type Pool struct {
-	argv    []string
-	log     *slog.Logger
-	idleFor time.Duration
+	argv []string
+	log  *slog.Logger
 
-	mu     sync.Mutex
-	closed bool
-	all    map[*process]struct{}
-	idle   []*process // the one used last is the last
+	idleFor, patience, grace, starvedFor time.Duration
+
+	mu      sync.Mutex
+	closed  bool
+	starved time.Time // until then
+	all     map[*process]struct{}
+	idle    []*process // the one used last is the last
+	ending  sync.WaitGroup
 }
 
 // NewPool makes a pool whose processes are started with argv, and run Serve on their standard input and output.
 func NewPool(argv []string, log *slog.Logger) *Pool {
-	return &Pool{argv: argv, log: log, idleFor: idleFor, all: make(map[*process]struct{})}
+	return &Pool{argv: argv, log: log, all: make(map[*process]struct{}),
+		idleFor: idleFor, patience: patience, grace: grace, starvedFor: starvedFor}
 }
 
-// Match gives the index of a verifier that the password matches, -1 if there is none, as verifier.Match does. It takes some 20
-// MiB or what the verifiers ask for, in another process. Buffers of both may hold the password until the next one. An error says that the check could not be made.
+// Match gives the index of a verifier that the password matches, -1 if there is none, as verifier.Match does. It takes what
+// the verifiers ask for, some 20 MiB as a rule, in another process, whose buffers may hold the password until the next one.
+// Where no process can be had, or it gets too little of the cores because others keep them busy, this one makes the check: a
+// server whose cores are busy with mail, or the machine's with something else, lets its users in nevertheless.
+//
+// An error says that a verifier is none, or that the Pool is closed.
 func (p *Pool) Match(verifiers []string, password []byte) (int, error) {
 	r := request{Verifiers: verifiers, Password: password}
+	parsed, err := r.parse()
+	if err != nil {
+		return -1, err
+	}
+	if !p.isStarved() {
+		matched, err := p.ask(r, p.patience+4*verifier.Cost(parsed))
+		if err == nil || errors.Is(err, errClosed) {
+			return matched, err
+		}
+		p.starve(err)
+	}
+	return verifier.Match(parsed, password), nil
+}
+
+// isStarved tells whether a process has had too little of the cores just now: to try that each time would take too long.
+func (p *Pool) isStarved() bool {
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	return time.Now().Before(p.starved)
+}
+
+func (p *Pool) starve(reason error) {
+	p.log.Warn("passwords are checked within the server for a while", "reason", reason)
+	p.mu.Lock()
+	defer p.mu.Unlock()
+	p.starved = time.Now().Add(p.starvedFor)
+}
+
+// ask has a process answer.
+func (p *Pool) ask(r request, within time.Duration) (int, error) {
 	for {
 		one, used, err := p.take()
 		if err != nil {
-			return -1, fmt.Errorf("check a password in another process: %w", err)
+			return -1, err
 		}
-		answer, err := one.ask(r)
+		answer, err := one.ask(r, within)
 		if err == nil {
 			p.give(one)
 			return answer.Matched, nil
 		}
 		p.remove(one)
-		p.log.Warn("a process that checks passwords has ended", "error", err)
-		if !used { // or else it may have ended long before this check
-			return -1, fmt.Errorf("check a password in another process: %w", err)
+		if errors.Is(err, errLate) || !used { // one that was used may have ended long before this check
+			return -1, err
 		}
 	}
 }
@@ -65,7 +106,7 @@ func (p *Pool) take() (one *process, used bool, err error) {
 	if one, err = p.takeIdle(); one != nil || err != nil {
 		return one, true, err
 	}
-	one, err = start(p.command())
+	one, err = start(p.command(), p.grace)
 	if err != nil {
 		return nil, false, err
 	}
@@ -131,12 +172,14 @@ func (p *Pool) retire(one *process) {
 	}
 }
 
-// remove ends a process for good.
+// remove ends a process for good. What that takes, nobody waits for but Close.
 func (p *Pool) remove(one *process) {
 	p.mu.Lock()
+	defer p.mu.Unlock()
 	delete(p.all, one)
-	p.mu.Unlock()
-	one.end()
+	if !p.closed { // or else Close ends it
+		p.ending.Go(one.end)
+	}
 }
 
 // Close ends all processes, and with them the checks that are being made.
@@ -146,9 +189,8 @@ func (p *Pool) Close() {
 	all := p.all
 	p.all, p.idle = make(map[*process]struct{}), nil
 	p.mu.Unlock()
-	var ending sync.WaitGroup
 	for one := range all {
-		ending.Go(one.end)
+		p.ending.Go(one.end)
 	}
-	ending.Wait()
+	p.ending.Wait()
 }

@@ -9,8 +9,8 @@ import (
 )
 
 // lowest is the lowest priority that there is, and a time slice of 0.1 ms, before the end of which Linux (from 6.12 on; others
-// take no notice) lets nobody else have the core; by default it is some 3 ms. Beside a server whose cores are all busy, a
-// check takes a few times as long. docs/design/performance.md has what that is good for.
+// take no notice) lets nobody else have the core; by default it is some 3 ms. Pool knows what to do
+// where others leave it too little. docs/design/performance.md has what that is good for.
 var lowest = unix.SchedAttr{Size: unix.SizeofSchedAttr, Policy: unix.SCHED_NORMAL, Nice: 19, Runtime: 100_000}
 
 // GiveWay gives this process the lowest priority: Linux has one for each thread, which passes it on to those that it starts.

@@ -2,6 +2,7 @@ package hashers
 
 import (
 	"encoding/json"
+	"errors"
 	"io"
 	"os/exec"
 	"sync"
@@ -9,11 +10,14 @@ import (
 )
 
 const (
-	// patience is how long a check may take: several times what the dearest one needs that authn asks for.
-	patience = 20 * time.Second
+	// patience is how long a check may take beyond several times what it needs.
+	patience = time.Second
 	// grace is how long a process may take to end when there is nothing more to do.
 	grace = time.Second
 )
+
+// errLate says that a process has not answered in time.
+var errLate = errors.New("no process had the time")
 
 // process is one that runs Serve.
 type process struct {
@@ -22,10 +26,11 @@ type process struct {
 	request *json.Encoder
 	reply   *json.Decoder
 	idle    *time.Timer // ends it, if it is not used before
+	grace   time.Duration
 	ending  sync.Once
 }
 
-func start(command *exec.Cmd) (*process, error) {
+func start(command *exec.Cmd, grace time.Duration) (*process, error) {
 	in, err := command.StdinPipe()
 	if err != nil {
 		return nil, err
@@ -37,28 +42,27 @@ func start(command *exec.Cmd) (*process, error) {
 	if err := command.Start(); err != nil {
 		return nil, err
 	}
-	return &process{command: command, in: in, request: json.NewEncoder(in), reply: json.NewDecoder(out)}, nil
+	return &process{command: command, in: in, request: json.NewEncoder(in), reply: json.NewDecoder(out), grace: grace}, nil
 }
 
 // ask has one request answered. After an error the process is of no more use.
-func (p *process) ask(r request) (reply, error) {
-	late := time.AfterFunc(patience, p.kill)
-	defer late.Stop()
-	if err := p.request.Encode(r); err != nil { //nolint:gosec // the pipe is all that sees it
-		return reply{}, err
+func (p *process) ask(r request, within time.Duration) (answer reply, err error) {
+	late := time.AfterFunc(within, p.kill)
+	err = p.request.Encode(r) //nolint:gosec // the pipe is all that sees it
+	if err == nil {
+		err = p.reply.Decode(&answer)
 	}
-	var answer reply
-	if err := p.reply.Decode(&answer); err != nil {
-		return reply{}, err
+	if !late.Stop() {
+		return reply{}, errLate
 	}
-	return answer, nil
+	return answer, err
 }
 
 // end lets the process end, and has it killed if it does not. It may be called once more while it works.
 func (p *process) end() {
 	p.ending.Do(func() {
 		_ = p.in.Close() // whatever comes of it, the process is waited for
-		late := time.AfterFunc(grace, p.kill)
+		late := time.AfterFunc(p.grace, p.kill)
 		defer late.Stop()
 		_ = p.command.Wait()
 	})
