@@ -1,7 +1,6 @@
 package popservice
 
 import (
-	"crypto/x509"
 	"fmt"
 	"time"
 
@@ -9,6 +8,7 @@ import (
 
 	"github.com/popservice/popservice/api/v1alpha1"
 	"github.com/popservice/popservice/controllers/popservice/resources"
+	"github.com/popservice/popservice/pop3server/config"
 	"github.com/popservice/popservice/pop3server/control"
 )
 
@@ -42,7 +42,8 @@ func addClientCA(
 ) certificate {
 	const key = resources.LMTPClientCAKey
 	ca := certificate{name: "delivery.lmtp.tls.clientCASecretRef", secret: secret, use: useClientCA}
-	if authorities := data(sources[secret])[corev1.ServiceAccountRootCAKey]; x509.NewCertPool().AppendCertsFromPEM(authorities) {
+	authorities := data(sources[secret])[corev1.ServiceAccountRootCAKey]
+	if _, err := config.Authorities(authorities); err == nil {
 		bundle[key] = authorities
 	} else {
 		keep(bundle, before, key)

@@ -2,7 +2,6 @@ package popservice
 
 import (
 	"crypto/rand"
-	"crypto/x509"
 	"errors"
 	"fmt"
 
@@ -12,6 +11,7 @@ import (
 
 	"github.com/popservice/popservice/api/v1alpha1"
 	"github.com/popservice/popservice/controllers/popservice/resources"
+	"github.com/popservice/popservice/pop3server/config"
 	"github.com/popservice/popservice/pop3server/control"
 )
 
@@ -99,10 +99,8 @@ func (f *loginFile) problem(source *corev1.Secret, text []byte) error {
 }
 
 func checkAuthorities(text []byte) error {
-	if !x509.NewCertPool().AppendCertsFromPEM(text) {
-		return errors.New("it has no certificate in PEM form")
-	}
-	return nil
+	_, err := config.Authorities(text)
+	return err
 }
 
 // checkKeytab looks whether it is a keytab at all. Whether its keys will do, a server says.

@@ -4,6 +4,9 @@ import (
 	"testing"
 	"testing/synctest"
 	"time"
+
+	"github.com/popservice/popservice/pop3server/directory"
+	"github.com/popservice/popservice/pop3server/directory/verifier"
 )
 
 func TestCacheForgetsWithTime(t *testing.T) {
@@ -47,4 +50,22 @@ func TestCacheKeysDiffer(t *testing.T) {
 	if c.key("a", "b", nil) == newCache(1, time.Minute).key("a", "b", nil) {
 		t.Error("two caches share a secret")
 	}
+}
+
+// Two mailboxes with one verifier, as copied records have it, share nothing that is remembered.
+func TestPasswordIsRememberedForOneMailbox(t *testing.T) {
+	secret := verifier.Derive([]byte("secret"))
+	f := newFixture(map[string]directory.Record{
+		"one@b": record("one", directory.Enabled, secret), "two@b": record("two", directory.Enabled, secret),
+	})
+	if f.known.key("one", secret, []byte("secret")) == f.known.key("two", secret, []byte("secret")) {
+		t.Error("two mailboxes have one key")
+	}
+	for _, name := range []string{"one@b", "two@b"} {
+		if _, err := f.verify(t, name, "secret"); err != nil {
+			t.Fatal(err)
+		}
+	}
+	wantCount(t, f.metrics.matched, 2)
+	wantCount(t, f.metrics.remembered, 0)
 }

@@ -2,6 +2,7 @@ package authn
 
 import (
 	"errors"
+	"fmt"
 	"net/netip"
 	"strings"
 	"testing"
@@ -127,6 +128,24 @@ func TestLockoutOfNobody(t *testing.T) {
 	}
 }
 
+// What could not be checked is nobody's fault.
+func TestNoLockoutByWhatCouldNotBeChecked(t *testing.T) {
+	for _, err := range []error{ErrBusy, ErrUnavailable, fmt.Errorf("%w: the issuer is down", ErrUnavailable)} {
+		f := newFixture(office())
+		f.lockout.PerMailbox, f.lockout.PerAddress = 2, 2
+		for range 5 {
+			l := f.Begin(t.Context(), remote)
+			l.Claim("alice", "")
+			if steps := l.Failed(err); steps != 0 {
+				t.Errorf("%v: delayed by %d steps", err, steps)
+			}
+		}
+		if _, failed := f.verify(t, "alice", "secret"); failed != nil {
+			t.Errorf("%v, five times, and then the right password: %v", err, failed)
+		}
+	}
+}
+
 func TestPrincipals(t *testing.T) {
 	all := office()
 	bob := all["bob@example.com"]
@@ -135,6 +154,13 @@ func TestPrincipals(t *testing.T) {
 		{Name: "o", Principal: directory.Principal{Kind: directory.OAuth, Issuer: "https://id", Name: "42"}},
 	}
 	all["bob@example.com"] = bob
+	off := all["off@example.com"]
+	off.Credentials = []directory.Credential{
+		{Name: "k", Principal: directory.Principal{Kind: directory.Kerberos, Name: "away@ELSEWHERE.EXAMPLE"}},
+		{Name: "b", Principal: directory.Principal{Kind: directory.Kerberos, Name: "boss@R.EXAMPLE.COM"}},
+		{Name: "o", Principal: directory.Principal{Kind: directory.OAuth, Issuer: "https://id", Name: "43"}},
+	}
+	all["off@example.com"] = off
 	f := newFixture(all)
 	for name, test := range map[string]struct {
 		do      func(*Login) error
@@ -149,6 +175,11 @@ func TestPrincipals(t *testing.T) {
 		"an enterprise name":          {func(l *Login) error { return l.Kerberos("alice@example.com", "R.EXAMPLE.COM", "") }, ""},
 		"no delegate":                 {func(l *Login) error { return l.Kerberos("robert", "ELSEWHERE.EXAMPLE", "boss") }, ""},
 		"disabled":                    {func(l *Login) error { return l.Kerberos("off", "R.EXAMPLE.COM", "") }, ""},
+		"named, disabled":             {func(l *Login) error { return l.Kerberos("away", "ELSEWHERE.EXAMPLE", "") }, ""},
+		"a disabled delegate":         {func(l *Login) error { return l.Kerberos("away", "ELSEWHERE.EXAMPLE", "boss") }, ""},
+		"disabled, by another's name": {func(l *Login) error { return l.Kerberos("boss", "R.EXAMPLE.COM", "") }, ""},
+		"a disabled one's token":      {func(l *Login) error { return l.OAuth("https://id", "43", nil, "") }, ""},
+		"a disabled delegate's token": {func(l *Login) error { return l.OAuth("https://id", "43", nil, "boss") }, ""},
 		"a token's subject":           {func(l *Login) error { return l.OAuth("https://id", "42", nil, "bob@example.com") }, "bob"},
 		"of another issuer":           {func(l *Login) error { return l.OAuth("https://evil", "42", nil, "") }, ""},
 		"a token's address": {func(l *Login) error {

@@ -111,3 +111,56 @@ func TestVouchedNamesThatAreAlikeInLowerCase(t *testing.T) {
 		}
 	}
 }
+
+// A client is told one salt, so that verifiers with others are passed over; the names stay those of the verifiers.
+func TestSCRAMOfSeveralSalts(t *testing.T) {
+	all := withSCRAM()
+	alice := all["alice@example.com"]
+	first := alice.Credentials[0].SCRAM
+	alice.Credentials = append(alice.Credentials, directory.Credential{Name: "tablet", SCRAM: verifier.DeriveSCRAM([]byte("two"))})
+	all["alice@example.com"] = alice
+	f := newFixture(all)
+	proof := f.Begin(t.Context(), remote).Claim("alice", "")
+	if got := proof.SCRAM(); len(got) != 1 || !errors.Is(proof.Open(1, ""), ErrRejected) {
+		t.Errorf("two salts give %d verifiers, or more can be opened", len(got))
+	}
+	alice.Credentials = append(alice.Credentials,
+		directory.Credential{Name: "laptop", SCRAM: verifier.DeriveSCRAMBeside(first, []byte("three"))})
+	all["alice@example.com"] = alice
+	for matched, want := range []string{"phone", "laptop"} {
+		l := f.Begin(t.Context(), remote)
+		proof := l.Claim("alice", "")
+		got := proof.SCRAM()
+		if err := proof.Open(matched, ""); len(got) != 2 || err != nil || l.credential != want {
+			t.Errorf("%d of %d opens %q, %v; want %q of 2", matched, len(got), l.credential, err, want)
+		}
+	}
+}
+
+// Whoever is disabled looks as before, but nothing opens.
+func TestDisabledKeepsTheSalt(t *testing.T) {
+	all := withSCRAM()
+	alice := all["alice@example.com"]
+	alice.Credentials[0].Verifier = verifier.Derive([]byte("secret"))
+	f := newFixture(all)
+	before := f.Begin(t.Context(), remote).Claim("alice", "").SCRAM()
+	if _, err := f.verifyFrom(t, remote, "boss", "alice", "secret"); err != nil {
+		t.Fatal(err)
+	}
+	alice.State = directory.Disabled
+	all["alice@example.com"], all["al@example.com"] = alice, alice
+	for _, authzid := range []string{"", "boss"} {
+		l := f.Begin(t.Context(), remote)
+		proof := l.Claim("alice", "")
+		after := proof.SCRAM()
+		if len(before) != 1 || len(after) != 1 || !before[0].SameSalt(after[0]) {
+			t.Errorf("%v before, %v after", before, after)
+		}
+		if err := proof.Open(0, authzid); !errors.Is(err, ErrRejected) || l.Mailbox().ID != "" {
+			t.Errorf("a right proof for %q: %v opens %q", authzid, err, l.Mailbox().ID)
+		}
+		if got, err := f.verifyFrom(t, remote, authzid, "alice", "secret"); !errors.Is(err, ErrRejected) || got.ID != "" {
+			t.Errorf("the right password for %q: %v opens %q", authzid, err, got.ID)
+		}
+	}
+}

@@ -121,9 +121,9 @@ func loadAuthorities(file string) (*authorities, error) {
 	if err != nil {
 		return nil, fmt.Errorf("lmtp.tls.clientCAFile: %w", err)
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("lmtp.tls.clientCAFile: %s has no certificate in PEM form", file)
+	pool, err := config.Authorities(text)
+	if err != nil {
+		return nil, fmt.Errorf("lmtp.tls.clientCAFile: %s cannot be used: %w", file, err)
 	}
 	return &authorities{pool, control.Fingerprint(text)}, nil
 }

@@ -1,11 +1,9 @@
 package server
 
 import (
-	"bytes"
 	"context"
 	"crypto/rand"
 	"crypto/x509"
-	"encoding/pem"
 	"errors"
 	"fmt"
 	"log/slog"
@@ -80,11 +78,11 @@ func (k *loginKeys) load(settings config.Authentication) {
 	next := &loginKeySet{
 		settings: settings, oauth: settings.OAuth,
 		keytab:  before.keytab.read(settings.Kerberos.KeytabFile, parseKeytab, k.log),
-		clients: before.clients.read(settings.ClientCAFile, parseAuthorities, k.log),
+		clients: before.clients.read(settings.ClientCAFile, config.Authorities, k.log),
 		fake:    before.fake.read(settings.SCRAM.KeyFile, parseFakeKey, k.log),
 	}
 	for _, issuer := range settings.OAuth.Issuers {
-		next.roots = append(next.roots, before.root(issuer.URL).read(issuer.CAFile, parseAuthorities, k.log))
+		next.roots = append(next.roots, before.root(issuer.URL).read(issuer.CAFile, config.Authorities, k.log))
 	}
 	var err error
 	if next.tokens, err = issuers.New(issuersOf(settings.OAuth), before.tokens, issuers.Options{Report: k.report}); err != nil {
@@ -123,29 +121,6 @@ func issuersOf(settings config.OAuth) (all []issuers.Issuer) {
 }
 
 func parseKeytab(text []byte) (*gssapi.Keytab, error) { return gssapi.LoadKeytab(text) }
-
-func parseAuthorities(text []byte) (*x509.CertPool, error) {
-	pool, found := x509.NewCertPool(), false
-	for {
-		block, rest := pem.Decode(text)
-		if block == nil {
-			break
-		}
-		certificate, err := x509.ParseCertificate(block.Bytes)
-		if err != nil || block.Type != "CERTIFICATE" {
-			return nil, fmt.Errorf("it has a %s that is no certificate", block.Type)
-		}
-		pool.AddCert(certificate)
-		text, found = rest, true
-	}
-	switch {
-	case bytes.Contains(text, []byte("-----BEGIN")):
-		return nil, errors.New("it ends within a certificate, or one is not in PEM form")
-	case !found:
-		return nil, errors.New("it has no certificate in PEM form")
-	}
-	return pool, nil
-}
 
 func parseFakeKey(text []byte) ([]byte, error) {
 	if len(text) < fakeKeyOctets {

@@ -154,6 +154,10 @@ func TestParseRefusesWhatCostsTooMuch(t *testing.T) {
 	for text, want := range map[string]error{
 		strings.Replace(argon, "m=8,t=1,p=1", "m=262145,t=1,p=1", 1): ErrCost,
 		strings.Replace(argon, "m=8,t=1,p=1", "m=8,t=17,p=1", 1):     ErrCost,
+		strings.Replace(argon, "m=8,t=1,p=1", "m=262144,t=5,p=1", 1): ErrCost,
+		strings.Replace(argon, "m=8,t=1,p=1", "m=262144,t=4,p=1", 1): nil,
+		strings.Replace(argon, "m=8,t=1,p=1", "m=65537,t=16,p=1", 1): ErrCost,
+		strings.Replace(argon, "m=8,t=1,p=1", "m=65536,t=16,p=1", 1): nil,
 		strings.Replace(argon, "m=8,t=1,p=1", "m=8,t=1,p=17", 1):     ErrCost,
 		"$6$rounds=1000001$saltsalt$" + sha:                          ErrCost,
 		"$6$rounds=1000000$saltsalt$" + sha:                          nil,

@@ -1,13 +1,14 @@
 package issuers
 
 import (
-	"crypto/x509"
 	"errors"
 	"fmt"
 	"net/url"
 	"os"
 	"slices"
 	"strings"
+
+	"github.com/popservice/popservice/pop3server/config"
 )
 
 // Issuer is one whose tokens are taken.
@@ -120,8 +121,8 @@ func readRoots(file string) ([]byte, error) {
 	if err != nil {
 		return nil, err
 	}
-	if !x509.NewCertPool().AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("CA file %q has no certificate", file)
+	if _, err := config.Authorities(text); err != nil {
+		return nil, fmt.Errorf("CA file %q: %w", file, err)
 	}
 	return text, nil
 }
