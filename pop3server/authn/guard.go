@@ -22,7 +22,7 @@ const (
 	// of others by coming from many.
 	placesMax = 16
 	// familiarFor is how long a mailbox's user may come from an address that has logged in to it, whoever else fails there or with
-	// that name: an attacker can lock out neither a whole office behind one address nor, from elsewhere, a user at the usual place.
+	// that name: an attacker locks out neither a whole office behind one address nor, from elsewhere, a user at the usual place.
 	// What fails there with that name has a count of its own.
 	familiarFor = 30 * 24 * time.Hour
 )
@@ -106,7 +106,8 @@ const (
 	stepsMax    = 7
 )
 
-// fail counts a failure; name may be empty. It gives by how many steps its answer is to be delayed: the more, the more have failed of late.
+// fail counts a failure; name may be empty. It gives by how many steps its answer is to be delayed: the more, the more have
+// failed of late.
 func (g *guard) fail(remote netip.Addr, name string) (steps int) {
 	bounds, now := g.lockout(), time.Now()
 	g.mu.Lock()

@@ -35,7 +35,8 @@ func (a *Authenticator) Begin(ctx context.Context, remote netip.Addr) *Login {
 // Mailbox is what a login that has succeeded opens.
 func (l *Login) Mailbox() directory.Record { return l.mailbox }
 
-// Failed counts a failure, of the address alone where it is not known who failed, and logs it. It gives by how many steps its answer is to be delayed, 0 to 7.
+// Failed counts a failure, of the address alone where it is not known who failed, and logs it. It gives by how many steps its
+// answer is to be delayed, 0 to 7.
 func (l *Login) Failed(err error) (steps int) {
 	if l.locked { // and so nothing else counts, whatever a mechanism has found
 		err = errLockedOut

@@ -14,7 +14,7 @@ import (
 // could keep all others from logging in. The dearest verifier that is allowed takes half of it.
 const dearest = 2 * time.Second
 
-var errDear = errors.New("with those before it a check would take too long: give the mailbox fewer passwords, or cheaper verifiers")
+var errDear = errors.New("with those before it a check would take too long: give it fewer passwords, or cheaper verifiers")
 
 // check finds the credential that the password belongs to. id is the mailbox's; empty where it may not be opened.
 func (a *Authenticator) check(

@@ -53,7 +53,7 @@ func (v Verifier) cost() time.Duration {
 		return milliseconds(form.rounds, cryptPerMillisecond)
 	case blowfish:
 		cost, _ := bcrypt.Cost([]byte(form))                                     // it has been parsed
-		return milliseconds(1<<(uint(cost)%bits.UintSize), bcryptPerMillisecond) //nolint:gosec // 4 to 14
+		return milliseconds(1<<(uint(cost)%bits.UintSize), bcryptPerMillisecond)
 	}
 	return 0
 }
