@@ -52,7 +52,7 @@ func (v Verifier) cost() time.Duration {
 	case sha512Crypt:
 		return milliseconds(form.rounds, cryptPerMillisecond)
 	case blowfish:
-		cost, _ := bcrypt.Cost([]byte(form))                                     // it has been parsed
+		cost, _ := bcrypt.Cost([]byte(form)) // it has been parsed
 		return milliseconds(1<<(uint(cost)%bits.UintSize), bcryptPerMillisecond)
 	}
 	return 0
