@@ -3,10 +3,12 @@ package main_test
 import (
 	"fmt"
 	"os"
+	"path/filepath"
 	"strconv"
 	"strings"
 	"syscall"
 	"testing"
+	"time"
 )
 
 // hashers gives the processes that check passwords for the program.
@@ -28,25 +30,55 @@ func (p *program) hashers() (pids []int) {
 	return pids
 }
 
+// expectLowPriority wants every thread of a process to give way to others.
+func expectLowPriority(t *testing.T, pid int) {
+	t.Helper()
+	tasks, err := filepath.Glob(fmt.Sprintf("/proc/%d/task/*/stat", pid))
+	must(t, err)
+	if len(tasks) == 0 {
+		t.Fatalf("process %d has no threads", pid)
+	}
+	for _, task := range tasks {
+		stat, err := os.ReadFile(task)
+		must(t, err)
+		const field = 19 - 3 // of those behind the name (proc_pid_stat(5))
+		_, fields, _ := strings.Cut(string(stat), ") ")
+		if got := strings.Fields(fields)[field]; got != "19" {
+			t.Errorf("%s has the niceness %s", task, got)
+		}
+	}
+}
+
+// hasher is a process that has checked a password for the program. Where other tests keep the cores busy, the program may
+// have made the check itself, and does so for ten seconds.
+func (p *program) hasher() int {
+	p.t.Helper()
+	for begun := time.Now(); time.Since(begun) < time.Minute; time.Sleep(time.Second) {
+		p.pops().login("alice@example.com", "wrong", "-ERR").quit()
+		if pids := p.hashers(); len(pids) > 0 {
+			return pids[0]
+		}
+	}
+	p.t.Fatalf("no process checks passwords; the log:\n%s", p.log)
+	return 0
+}
+
 // Processes that check passwords may be killed at any time, and leave with the server.
 func TestHashers(t *testing.T) {
 	t.Parallel()
 	p := newProgram(t).prepare().start()
-	p.pops().login("alice@example.com", "secret-of-alice", "+OK").quit()
-	before := p.hashers()
-	if len(before) != 1 {
-		t.Fatalf("processes %v check passwords, want one", before)
-	}
-	must(t, syscall.Kill(before[0], syscall.SIGKILL))
-	p.pops().login("alice@example.com", "secret-of-alice", "+OK").quit() // it is remembered
+	before := p.hasher()
+	expectLowPriority(t, before)
+	must(t, syscall.Kill(before, syscall.SIGKILL))
 	p.pops().login("small@example.com", "secret-of-small", "+OK").quit()
-	after := p.hashers()
-	if len(after) != 1 || after[0] == before[0] {
-		t.Fatalf("processes are %v, were %v", after, before)
+	after := p.hasher()
+	if after == before {
+		t.Fatalf("process %d was killed and is there", before)
 	}
+	expectLowPriority(t, after)
 	p.signal(syscall.SIGTERM)
 	p.expectExit(0)
-	if err := syscall.Kill(after[0], 0); err == nil {
+	if err := syscall.Kill(after, 0); err == nil {
 		t.Error("a process that checks passwords has outlived the server")
 	}
 }

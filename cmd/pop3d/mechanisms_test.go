@@ -10,6 +10,7 @@ import (
 	"fmt"
 	"net/http"
 	"net/http/httptest"
+	"slices"
 	"strings"
 	"sync"
 	"testing"
@@ -154,12 +155,13 @@ func scramClient(t *testing.T, name, password, authzid string, cb *scram.Channel
 
 func TestSCRAM(t *testing.T) {
 	t.Parallel()
-	p := newMechanisms(t, nil)
+	p := newMechanisms(t, func(p *program) { p.config.Limits.LockoutSeconds = 1 }) // or else many failures take longer and longer
 	for _, test := range []struct{ name, password, authzid, mailbox string }{
 		{"alice@example.com", "secret-of-alice", "", "alice"},
 		{"ALICE", "secret-of-phone", "", "alice"},
 		{"alice", "secret-of-alice", "bob", "bob"},
 		{"alice@example.com/bob", "secret-of-phone", "", "bob"},
+		{"alice@example.com/bob", "secret-of-alice", "bob", ""}, // named twice
 		{"bob", "secret-of-bob", "alice", ""},
 		{"alice", "secret-of-bob", "", ""},
 		{"nobody", "secret-of-alice", "", ""},
@@ -221,6 +223,31 @@ func TestNTLM(t *testing.T) {
 	}
 }
 
+// Azure's client sends neither a MIC nor a channel binding. Settings may ask for either.
+func TestNTLMProtection(t *testing.T) {
+	t.Parallel()
+	p := newMechanisms(t, nil)
+	auth := p.config.Authentication
+	for i, test := range []struct {
+		name    string
+		set     func(*config.Authentication)
+		mailbox string
+	}{
+		{"usual", func(*config.Authentication) {}, "alice"},
+		{"MIC", func(a *config.Authentication) { a.NTLM.RequireMIC = true }, ""},
+		{"binding allowed", func(a *config.Authentication) { a.ExtendedProtection = config.ProtectionAllow }, "alice"},
+		{"binding", func(a *config.Authentication) { a.ExtendedProtection = config.ProtectionRequire }, ""},
+		{"usual again", func(*config.Authentication) {}, "alice"},
+	} {
+		p.config.Revision, p.config.Authentication = fmt.Sprint(i+2), auth
+		test.set(&p.config.Authentication)
+		p.writeConfig()
+		p.expectRevision(p.config.Revision, "")
+		c := p.pops()
+		c.expectLogin(test.name, c.authenticate("NTLM", ntlmClient("EXAMPLE", "alice", "secret-of-alice")), test.mailbox)
+	}
+}
+
 // TestExternal logs in with the certificate that a client has shown in the handshake.
 func TestExternal(t *testing.T) {
 	t.Parallel()
@@ -229,18 +256,63 @@ func TestExternal(t *testing.T) {
 		{"alice@example.com", "", "alice"}, {"alice@example.com", "bob", "bob"}, {"bob@example.com", "alice", ""},
 		{"nobody@example.com", "", ""},
 	} {
-		pair := p.ca.IssueMail(t, test.address).TLS(t)
-		config := p.tlsConfig("pop.example.com")
-		config.Certificates = []tls.Certificate{pair}
-		conn, err := tls.Dial("tcp", p.ports["pop3/pop3s"], config)
-		must(t, err)
-		c := newPopClient(t, conn)
-		c.expect("+OK")
+		c := p.popsAs(test.address)
 		reply := c.authenticate("EXTERNAL", func([]byte) ([]byte, error) { return []byte(test.authzid), nil })
 		c.expectLogin(fmt.Sprintf("%+v", test), reply, test.mailbox)
 	}
 	if reply := p.pops().do("AUTH EXTERNAL", "-ERR"); strings.Contains(reply, "Logon") {
 		t.Errorf("without a certificate: %q", reply)
+	}
+}
+
+// popsAs is pops with a client's certificate.
+func (p *program) popsAs(address string) *popClient {
+	p.t.Helper()
+	config := p.tlsConfig("pop.example.com")
+	config.Certificates = []tls.Certificate{p.ca.IssueMail(p.t, address).TLS(p.t)}
+	conn, err := tls.Dial("tcp", p.ports["pop3/pop3s"], config)
+	must(p.t, err)
+	c := newPopClient(p.t, conn)
+	c.expect("+OK")
+	return c
+}
+
+// A certificate counts for what it is at the login, not for what it was in the handshake.
+func TestExternalOfAnOpenConnection(t *testing.T) {
+	t.Parallel()
+	for name, withdraw := range map[string]func(*program){
+		"another authority": func(p *program) {
+			files := pairs(map[string]tlstest.Pair{"default": p.ca.Issue(p.t, "", "pop.example.com")})
+			files["clients.crt"] = string(tlstest.NewCA(p.t).PEM)
+			p.tlsFiles.write(files)
+		},
+		"mechanism taken out": func(p *program) {
+			all := p.config.Authentication.Mechanisms
+			p.config.Authentication.Mechanisms = slices.DeleteFunc(slices.Clone(all), func(m config.Mechanism) bool {
+				return m == config.MechanismExternal
+			})
+			p.config.Revision = "2"
+			p.writeConfig()
+			p.expectRevision("2", "")
+		},
+	} {
+		t.Run(name, func(t *testing.T) {
+			t.Parallel()
+			p := newMechanisms(t, nil)
+			usual, tried := p.popsAs("alice@example.com"), p.popsAs("alice@example.com")
+			reply := usual.authenticate("EXTERNAL", once("", ""))
+			usual.expectLogin("before", reply, "alice")
+			if offered := fmt.Sprint(tried.list("CAPA")); !strings.Contains(offered, " EXTERNAL") {
+				t.Fatalf("CAPA gives %s", offered)
+			}
+			withdraw(p)
+			p.eventually("CAPA without EXTERNAL", func() bool {
+				return !strings.Contains(fmt.Sprint(tried.list("CAPA")), " EXTERNAL")
+			})
+			tried.do("AUTH EXTERNAL =", "-ERR Protocol error. 14") // as XYZZY
+			tried.do("AUTH XYZZY =", "-ERR Protocol error. 14")
+			usual.do("STAT", "+OK 0 ") // who is logged in stays
+		})
 	}
 }
 

@@ -33,7 +33,7 @@ const (
 	rememberMax = 100_000 // entries of some 100 octets
 	waitingMax  = 256     // logins that wait for a hash
 	// waitFor is how long they do: on a server whose cores are busy with mail, a late login is better than none.
-	waitFor = 15 * time.Second
+	waitFor = 10 * time.Second
 )
 
 // Directory is where mailboxes are found, as directory.Directory does it.

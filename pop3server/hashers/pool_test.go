@@ -4,6 +4,7 @@ import (
 	"bytes"
 	"errors"
 	"fmt"
+	"io"
 	"log/slog"
 	"os"
 	"path/filepath"
@@ -31,6 +32,10 @@ func TestMain(m *testing.M) {
 	case "dies":
 		_, _ = os.Stdin.Read(make([]byte, 1))
 		os.Exit(1)
+	case "sleeps": // reads, never answers, and does not end when its input does
+		_, _ = io.Copy(io.Discard, os.Stdin)
+		time.Sleep(time.Minute)
+		os.Exit(0)
 	}
 	os.Exit(m.Run())
 }
@@ -38,6 +43,7 @@ func TestMain(m *testing.M) {
 func newPool(t *testing.T, as string) *Pool {
 	t.Helper()
 	p := NewPool([]string{"/proc/self/exe", as}, slog.New(slog.DiscardHandler))
+	p.patience = time.Minute // however busy the machine is
 	t.Cleanup(p.Close)
 	return p
 }
@@ -156,32 +162,132 @@ func TestProcessThatDiesIdleIsReplaced(t *testing.T) {
 	}
 }
 
-func TestCheckThatCannotBeMade(t *testing.T) {
+func TestNoVerifier(t *testing.T) {
 	const marked = "marked-secret"
-	pools := map[string]struct {
-		argv     []string
-		verifier string
-	}{
-		"dies":        {[]string{"/proc/self/exe", "dies"}, verifier.Derive([]byte(marked))},
-		"not there":   {[]string{"/nonexistent"}, verifier.Derive([]byte(marked))},
-		"no verifier": {[]string{"/proc/self/exe", "hasher"}, "{ARGON2ID}" + marked},
+	p := newPool(t, "hasher")
+	matched, err := p.Match([]string{"{ARGON2ID}" + marked}, []byte(marked))
+	if err == nil || matched != -1 || strings.Contains(err.Error(), marked) {
+		t.Errorf("gives %d, %v", matched, err)
 	}
-	for name, c := range pools {
+}
+
+// Where no process can be had, passwords are checked nevertheless, and for a while no process is tried.
+func TestCheckWithoutProcess(t *testing.T) {
+	const marked = "marked-secret"
+	text := []string{verifier.Derive([]byte(marked))}
+	for name, argv := range map[string][]string{"dies": {"/proc/self/exe", "dies"}, "not there": {"/nonexistent"}} {
 		t.Run(name, func(t *testing.T) {
 			var log bytes.Buffer
-			p := NewPool(c.argv, slog.New(slog.NewTextHandler(&log, nil)))
+			p := NewPool(argv, slog.New(slog.NewTextHandler(&log, nil)))
 			defer p.Close()
-			matched, err := p.Match([]string{c.verifier}, []byte(marked))
-			if err == nil || matched != -1 {
-				t.Fatalf("gives %d, %v", matched, err)
+			p.expect(t, 0, text, marked)
+			p.expect(t, -1, text, "another")
+			if n := strings.Count(log.String(), "passwords are checked within the server"); n != 1 {
+				t.Errorf("two checks in a row have logged %d lines, want 1", n)
 			}
-			if strings.Contains(err.Error()+log.String(), marked) {
-				t.Errorf("a secret is told: %v; log: %s", err, &log)
+			if strings.Contains(log.String(), marked) {
+				t.Errorf("a secret is told: %s", &log)
 			}
 			if n := len(p.pids()); n != 0 {
 				t.Errorf("%d processes are left", n)
 			}
 		})
+	}
+}
+
+// A process that has had no time to answer is tried again later.
+func TestProcessesAreTriedAgain(t *testing.T) {
+	p := newPool(t, "hasher")
+	p.patience, p.starvedFor = -time.Hour, 10*time.Millisecond
+	text := []string{verifier.Derive([]byte("right"))}
+	p.expect(t, 0, text, "right")
+	if n := len(p.pids()); n != 0 {
+		t.Errorf("%d processes that were late are left", n)
+	}
+	p.patience = time.Minute
+	time.Sleep(p.starvedFor)
+	p.expect(t, 0, text, "right")
+	if n := len(p.pids()); n != 1 {
+		t.Errorf("%d processes have checked, want 1", n)
+	}
+}
+
+// A process that neither answers nor ends is killed: by Match when its patience is over, by Close when its grace is.
+func TestProcessThatSleeps(t *testing.T) {
+	const soon = 50 * time.Millisecond
+	p := newPool(t, "sleeps")
+	p.patience, p.grace, p.starvedFor = soon, soon, 0
+	p.expectCheck(t)
+	p.patience = time.Hour
+	checked := make(chan struct{})
+	go func() {
+		defer close(checked)
+		p.expectCheck(t)
+	}()
+	for begun := time.Now(); len(p.pids()) == 0; time.Sleep(time.Millisecond) {
+		if time.Since(begun) > 20*time.Second {
+			t.Fatal("no process has been started")
+		}
+	}
+	within(t, "Close", p.Close)
+	within(t, "Match", func() { <-checked })
+	p.expectNone(t)
+}
+
+// expectCheck wants Match to answer in time.
+func (p *Pool) expectCheck(t *testing.T) {
+	t.Helper()
+	within(t, "Match", func() { p.expect(t, -1, nil, "") })
+}
+
+// expectNone wants no process left, neither of the pool nor of this program.
+func (p *Pool) expectNone(t *testing.T) {
+	t.Helper()
+	if left := p.pids(); len(left) != 0 {
+		t.Errorf("%v are left", left)
+	}
+	if _, err := syscall.Wait4(-1, nil, syscall.WNOHANG, nil); !errors.Is(err, syscall.ECHILD) {
+		t.Errorf("this program has a process still, or one that was not waited for: %v", err)
+	}
+}
+
+// within wants something to be done in time: well before a process that sleeps ends by itself.
+func within(t *testing.T, what string, do func()) {
+	t.Helper()
+	done := make(chan struct{})
+	go func() {
+		defer close(done)
+		do()
+	}()
+	select {
+	case <-done:
+	case <-time.After(20 * time.Second):
+		t.Errorf("%s has not returned", what)
+	}
+}
+
+// A program that cannot work is not tried again and again.
+func TestProcessThatDiesIsStartedOnce(t *testing.T) {
+	list := filepath.Join(t.TempDir(), "started")
+	p := NewPool([]string{"/bin/sh", "-c", `echo started >>"$0"`, list}, slog.New(slog.DiscardHandler))
+	p.patience, p.starvedFor = time.Minute, 0
+	t.Cleanup(p.Close)
+	for checks := 1; checks <= 2; checks++ {
+		p.expectCheck(t)
+		text, err := os.ReadFile(list)
+		if n := bytes.Count(text, []byte("\n")); err != nil || n != checks {
+			t.Errorf("%d processes were started for %d checks; %v", n, checks, err)
+		}
+	}
+}
+
+// After Close none is even tried: a process that is started and killed at once would have no time to tell of itself, but one
+// that cannot be started gives another error.
+func TestNoProcessAfterClose(t *testing.T) {
+	p := NewPool([]string{"/nonexistent"}, slog.New(slog.DiscardHandler))
+	p.Close()
+	if _, err := p.Match(nil, nil); !errors.Is(err, errClosed) {
+		t.Errorf("Match gives %v", err)
 	}
 }
 

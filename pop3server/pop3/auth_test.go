@@ -5,6 +5,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"strings"
+	"sync/atomic"
 	"testing"
 	"testing/synctest"
 	"time"
@@ -314,6 +315,60 @@ func TestBusyIsNoFailure(t *testing.T) {
 	}
 }
 
+// Who asks again at once for what cannot be checked waits a step each time, and no longer. It is no failed login: neither does
+// it close the connection, nor is the first real failure answered later.
+func TestUncheckedLogins(t *testing.T) {
+	for name, refused := range map[string]string{
+		"busy@example.com":        "-ERR Server is too busy to check the password. Try again later.",
+		"unavailable@example.com": "-ERR Login cannot be checked now. Try again later.",
+	} {
+		t.Run(name, func(t *testing.T) {
+			synctest.Test(t, func(t *testing.T) {
+				f := newFixture(t)
+				f.failureStep = failureStep
+				c := f.pipe(config.StartTLS)
+				start := time.Now()
+				c.script("S: +OK ready")
+				for n := range f.settings.Limits.MaxFailedLogins + 1 {
+					c.script("C: AUTH PLAIN " + plainOf(name, "secret") + "\nS: " + refused)
+					f.expectElapsed(start, time.Duration(n+1)*failureStep)
+				}
+				start = time.Now()
+				c.script("C: USER " + name + "\nS: +OK\nC: PASS secret\nS: " + refused)
+				f.expectElapsed(start, failureStep)
+				start = time.Now()
+				c.script("C: AUTH PLAIN " + plainOf(alice, "x") + "\nS: " + logonFailure)
+				f.expectElapsed(start, failureStep)
+				c.script("C: QUIT\nS: +OK…")
+			})
+		})
+	}
+}
+
+// Where many logins have failed of late, the first failure on a connection is answered later; one that has failed more often
+// than that on its own is answered as without it.
+func TestDelaySteps(t *testing.T) {
+	synctest.Test(t, func(t *testing.T) {
+		f := newFixture(t)
+		f.failureStep = failureStep
+		f.set(func(s *Settings) { s.Limits.MaxFailedLogins = 100 })
+		steps := 5
+		f.onFailure(func(error) int { return steps })
+		c := f.pipe(config.StartTLS)
+		c.script("S: +OK ready")
+		for _, test := range []struct {
+			steps int
+			want  time.Duration
+		}{{5, 10 * time.Second}, {7, 14 * time.Second}, {1, 6 * time.Second}} {
+			steps = test.steps
+			start := time.Now()
+			c.script("C: AUTH PLAIN " + plainOf(alice, "x") + "\nS: " + logonFailure)
+			f.expectElapsed(start, test.want)
+		}
+		c.script("C: QUIT\nS: +OK…")
+	})
+}
+
 func TestMaildropCannotBeOpened(t *testing.T) {
 	f := newFixture(t)
 	f.store.openError = errors.New("volume is gone")
@@ -351,8 +406,12 @@ func TestNoPasswordInTheLog(t *testing.T) {
 	}
 }
 
-// A client that is told in a challenge that its token is no good has failed, whether it answers or not.
-func TestUnansweredRefusal(t *testing.T) {
+// wrongToken is what AUTH XOAUTH2 sends.
+var wrongToken = encode("user=alice@example.com\x01auth=Bearer x\x01\x01")
+
+// newRefusingFixture makes a server that takes no token.
+func newRefusingFixture(t *testing.T) *fixture {
+	t.Helper()
 	f := newFixture(t)
 	f.useTLS()
 	f.set(func(s *Settings) {
@@ -360,13 +419,47 @@ func TestUnansweredRefusal(t *testing.T) {
 		s.Limits.MaxFailedLogins = 3
 	})
 	f.options.Keys.Token = func(context.Context, string) (Subject, error) { return Subject{}, sasl.ErrFailed }
-	c := f.connect()
-	c.script("C: STLS\nS: +OK …")
-	c.startTLS(f)
-	attempt := "C: AUTH XOAUTH2 " + encode("user=alice@example.com\x01auth=Bearer x\x01\x01") + "\nS: + …\n"
+	return f
+}
+
+// A client that is told in a challenge that its token is no good has failed, whether it answers or not.
+func TestUnansweredRefusal(t *testing.T) {
+	f := newRefusingFixture(t)
+	c := f.connectTLS()
+	attempt := "C: AUTH XOAUTH2 " + wrongToken + "\nS: + …\n"
 	c.script(attempt + "C: *\nS: " + logonFailure)
 	c.script(attempt + "C: !\nS: " + logonFailure)
 	c.script(attempt + "C: *\nS: -ERR …")
 	c.expectClosed()
 	f.expectReason("too many failed logins")
+}
+
+// It has failed too where it hangs up instead, and is counted once. Who hangs up before anything was refused has not failed.
+func TestHangUpBehindARefusal(t *testing.T) {
+	for name, test := range map[string]struct {
+		command string
+		failed  int32
+	}{
+		"refused":   {"AUTH XOAUTH2 " + wrongToken, 1},
+		"not begun": {"AUTH XOAUTH2", 0},
+	} {
+		t.Run(name, func(t *testing.T) {
+			f := newRefusingFixture(t)
+			var failed atomic.Int32
+			f.onFailure(func(err error) int {
+				if !errors.Is(err, sasl.ErrFailed) {
+					t.Errorf("the reason is %v", err)
+				}
+				failed.Add(1)
+				return 0
+			})
+			c := f.connectTLS()
+			c.script("C: " + test.command + "\nS: + …")
+			_ = c.Close()
+			f.expectReason("client left")
+			if got := failed.Load(); got != test.failed {
+				t.Errorf("%d failures are counted, want %d", got, test.failed)
+			}
+		})
+	}
 }

@@ -38,7 +38,7 @@ const (
 	bob   = "bob@example.com"
 )
 
-// passwords begins logins: each name is a mailbox of its own. One that begins with "busy" cannot be checked.
+// passwords begins logins: each name is a mailbox of its own. One that begins with "busy" or "unavailable" cannot be checked.
 type passwords map[string]string
 
 func (p passwords) begin(context.Context, netip.Addr) Login { return &fakeLogin{passwords: p} }
@@ -48,6 +48,7 @@ type fakeLogin struct {
 	Login
 	passwords
 	record directory.Record
+	failed func(error) int // is told of a failure, and gives the steps of its delay; nil for none
 }
 
 func (l *fakeLogin) Password(authzid, name string, password []byte) error {
@@ -55,6 +56,8 @@ func (l *fakeLogin) Password(authzid, name string, password []byte) error {
 	switch {
 	case strings.HasPrefix(name, "busy"):
 		return authn.ErrBusy
+	case strings.HasPrefix(name, "unavailable"):
+		return authn.ErrUnavailable
 	case !ok || string(password) != want || authzid != "":
 		return authn.ErrRejected
 	}
@@ -64,7 +67,13 @@ func (l *fakeLogin) Password(authzid, name string, password []byte) error {
 
 func (l *fakeLogin) Mailbox() directory.Record { return l.record }
 func (l *fakeLogin) Succeeded()                {}
-func (l *fakeLogin) Failed(error) int          { return 0 }
+
+func (l *fakeLogin) Failed(err error) int {
+	if l.failed == nil {
+		return 0
+	}
+	return l.failed(err)
+}
 
 func recordOf(address string) directory.Record {
 	return directory.Record{ID: directory.MailboxID(address), Address: address, Owner: "mail/" + address}
@@ -164,6 +173,16 @@ func newFixture(t *testing.T) *fixture {
 	})
 	f.failureStep, f.badStep = 0, 0
 	return f
+}
+
+// onFailure has logins tell of their failures; what is given are the steps of the delay.
+func (f *fixture) onFailure(failed func(error) int) {
+	begin := f.options.Login
+	f.options.Login = func(ctx context.Context, remote netip.Addr) Login {
+		login := begin(ctx, remote).(*fakeLogin)
+		login.failed = failed
+		return login
+	}
 }
 
 func (f *fixture) now() Settings {

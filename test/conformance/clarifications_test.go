@@ -333,11 +333,9 @@ func TestC0010_AMailboxOfAnotherSite(t *testing.T) {
 	there := serverWith(t, "a second server", usual, directory.Record{Address: small}).own.mailbox(small)
 	there.login()
 	elsewhere, wrong := here.secure(), here.secure()
-	for c, login := range map[*client][2]string{elsewhere: {small, password}, wrong: {alice, "wrong"}} {
-		c.ok("USER " + login[0])
-		c.send("PASS " + login[1] + "\r\n")
-	}
-	if a, b := elsewhere.status(), wrong.status(); a != b || !strings.HasPrefix(a, "-ERR ") {
+	elsewhere.sendLogin(small, password)
+	wrong.sendLogin(alice, "wrong")
+	if a, b := elsewhere.loginReply(small, password), wrong.loginReply(alice, "wrong"); a != b || !strings.HasPrefix(a, "-ERR ") {
 		t.Errorf("%q and %q", a, b)
 	}
 }

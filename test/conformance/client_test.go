@@ -163,6 +163,30 @@ func (c *client) refused(command string) string {
 	return strings.TrimPrefix(strings.TrimPrefix(line, "-ERR"), " ")
 }
 
+// sendLogin sends USER and PASS. Only the first is answered when it returns.
+func (c *client) sendLogin(user, password string) {
+	c.t.Helper()
+	c.ok("USER " + user)
+	c.send("PASS " + password + "\r\n")
+}
+
+// loginReply gives the status line of a login that was sent. A server that is too busy to check the password, as on a machine
+// that is, has told nothing of it, and is asked again.
+func (c *client) loginReply(user, password string) string {
+	c.t.Helper()
+	const tries = 10
+	for range tries {
+		line := c.status()
+		if !strings.Contains(line, "Server is too busy to check the password.") {
+			return line
+		}
+		_ = c.conn.SetDeadline(time.Now().Add(patience))
+		c.sendLogin(user, password)
+	}
+	c.fatalf("the server is too busy all the time")
+	return ""
+}
+
 // lines sends a command with a multi-line reply and gives its lines as they come, without the last one.
 func (c *client) lines(command string) []string {
 	c.t.Helper()

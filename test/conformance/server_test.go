@@ -116,8 +116,10 @@ func (s *server) secure() *client {
 func (s *server) login() *client {
 	s.t.Helper()
 	c := s.secure()
-	c.ok("USER " + s.user)
-	c.ok("PASS " + s.password)
+	c.sendLogin(s.user, s.password)
+	if line := c.loginReply(s.user, s.password); !strings.HasPrefix(line, "+OK") {
+		c.fatalf("the login gives %q", line)
+	}
 	return c
 }
 

@@ -259,9 +259,11 @@ func TestV0009_RepliesDoNotTellWhoHasAMailbox(t *testing.T) {
 	if a, b := known.say("USER "+s.user), unknown.say("USER nobody-"+s.user); a != b {
 		t.Errorf("%q and %q", a, b)
 	}
-	known.send("PASS wrong" + s.password + "\r\n")
-	unknown.send("PASS wrong" + s.password + "\r\n")
-	if a, b := known.status(), unknown.status(); a != b || !strings.HasPrefix(a, "-ERR ") {
+	wrong := "wrong" + s.password
+	known.sendLogin(s.user, wrong)
+	unknown.sendLogin("nobody-"+s.user, wrong)
+	a, b := known.loginReply(s.user, wrong), unknown.loginReply("nobody-"+s.user, wrong)
+	if a != b || !strings.HasPrefix(a, "-ERR ") {
 		t.Errorf("%q and %q", a, b)
 	}
 }
