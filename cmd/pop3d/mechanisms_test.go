@@ -400,6 +400,7 @@ func newOAuth(t *testing.T) (*program, *issuer) {
 	var i *issuer
 	p := newMechanisms(t, func(p *program) {
 		i = newIssuer(t, p.ca.Issue(t, "", "127.0.0.1").TLS(t))
+		p.config.Limits.LockoutSeconds = 1
 		p.config.Authentication.Mechanisms = []config.Mechanism{config.MechanismOAuthBearer, config.MechanismXOAuth2}
 		p.config.Authentication.OAuth.Issuers = []config.Issuer{{URL: i.server.URL, Audiences: []string{"pop"},
 			Domains: []string{"example.com"}, CAFile: p.tlsFiles.path + "/clients.crt"}}
