@@ -27,7 +27,7 @@ func newHasher() *cobra.Command {
 			// It ends when the server closes its input. Who sends signals to all at once is to reach the server first.
 			signal.Ignore(syscall.SIGTERM, syscall.SIGINT, syscall.SIGHUP)
 			if err := hashers.GiveWay(); err != nil { // it works without, only that sessions wait for it
-				_, _ = fmt.Fprintf(command.ErrOrStderr(), "pop3d hasher: lower the priority: %v\n", err)
+				_, _ = fmt.Fprintf(command.ErrOrStderr(), "pop3d hasher: priority not lowered, sessions may wait for passwords: %v\n", err)
 			}
 			return hashers.Serve(command.InOrStdin(), command.OutOrStdout())
 		}),

@@ -9,6 +9,8 @@ import (
 	"syscall"
 	"testing"
 	"time"
+
+	"github.com/popservice/popservice/internal/testkit"
 )
 
 // hashers gives the processes that check passwords for the program.
@@ -51,16 +53,17 @@ func expectLowPriority(t *testing.T, pid int) {
 
 // hasher is a process that has checked a password for the program. Where other tests keep the cores busy, the program may
 // have made the check itself, and does so for ten seconds.
-func (p *program) hasher() int {
+func (p *program) hasher() (pid int) {
 	p.t.Helper()
-	for begun := time.Now(); time.Since(begun) < time.Minute; time.Sleep(time.Second) {
+	testkit.Eventually(p.t, time.Minute, "process that checks passwords", func() bool {
 		p.pops().login("alice@example.com", "wrong", "-ERR").quit()
-		if pids := p.hashers(); len(pids) > 0 {
-			return pids[0]
+		pids := p.hashers()
+		if len(pids) > 0 {
+			pid = pids[0]
 		}
-	}
-	p.t.Fatalf("no process checks passwords; the log:\n%s", p.log)
-	return 0
+		return len(pids) > 0
+	}, p.log.String)
+	return pid
 }
 
 // Processes that check passwords may be killed at any time, and leave with the server.

@@ -54,7 +54,7 @@ type Options struct {
 	MaxConcurrent func() int
 	// Match gives the index of a verifier that a password matches, -1 if there is none. It is asked where the check is dear,
 	// by as many at once as MaxConcurrent allows, and may be nil: then such checks are made here as well.
-	Match      func(verifiers []string, password []byte) (int, error)
+	Match      func(verifiers []verifier.Verifier, password []byte) (int, error)
 	Log        *slog.Logger
 	Registerer prometheus.Registerer
 }
@@ -65,7 +65,7 @@ type Authenticator struct {
 	domains   func() Domains
 	guard     *guard
 	workers   *workers
-	match     func(verifiers []string, password []byte) (int, error)
+	match     func(verifiers []verifier.Verifier, password []byte) (int, error)
 	known     *cache
 	dummy     verifier.Verifier // stands in where there is nothing to check against
 	decoy     directory.Credential
@@ -75,6 +75,9 @@ type Authenticator struct {
 
 // New makes an Authenticator and registers its metrics.
 func New(options Options) *Authenticator {
+	if options.Match == nil {
+		options.Match = matchHere
+	}
 	return &Authenticator{
 		directory: options.Directory,
 		domains:   options.Domains,

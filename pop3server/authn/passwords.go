@@ -2,36 +2,43 @@ package authn
 
 import (
 	"context"
-	"errors"
 	"slices"
-	"time"
 
 	"github.com/popservice/popservice/pop3server/directory"
 	"github.com/popservice/popservice/pop3server/directory/verifier"
 )
 
-// dearest is what all passwords of a mailbox may take together, as verifier.Cost estimates it: whoever has one that takes more
-// could keep all others from logging in. The dearest verifier that is allowed takes half of it.
-const dearest = 2 * time.Second
-
-var errDear = errors.New("with those before it a check would take too long: give it fewer passwords, or cheaper verifiers")
-
 // check finds the credential that the password belongs to. id is the mailbox's; empty where it may not be opened.
 func (a *Authenticator) check(
 	ctx context.Context, id string, credentials []directory.Credential, password []byte,
 ) (directory.Credential, error) {
-	for _, c := range credentials {
-		if id != "" && c.Verifier != "" && a.known.has(a.known.key(id, c.Verifier, password)) {
-			a.metrics.remembered.Inc()
-			return c, nil
-		}
+	if c, ok := a.remembered(id, credentials, password); ok {
+		a.metrics.remembered.Inc()
+		return c, nil
 	}
 	if err := a.workers.acquire(ctx); err != nil {
 		a.metrics.busy.Inc()
 		return directory.Credential{}, err
 	}
 	defer a.workers.release()
-	return a.hash(ctx, id, credentials, password)
+	c, err := a.hash(ctx, id, credentials, password)
+	if err == nil && id != "" {
+		a.known.add(a.known.key(id, c.Verifier, password))
+	}
+	return c, err
+}
+
+// remembered finds the credential whose password was right of late. None is of a mailbox that may not be opened: it is refused
+// later, and is to take as long the next time.
+func (a *Authenticator) remembered(
+	id string, credentials []directory.Credential, password []byte,
+) (c directory.Credential, ok bool) {
+	for _, c := range credentials {
+		if id != "" && c.Verifier != "" && a.known.has(a.known.key(id, c.Verifier, password)) {
+			return c, true
+		}
+	}
+	return c, false
 }
 
 // hash checks the password against all credentials at once, at the cost of one hash at least. The operator makes a mailbox's
@@ -46,10 +53,6 @@ func (a *Authenticator) hash(
 	matched, err := a.matchAny(verifiers, password)
 	if err == nil && matched >= 0 && matched < len(usable) {
 		a.metrics.matched.Inc()
-		if id == "" { // of a mailbox that may not be opened: what follows refuses it, and next time it is to take as long
-			return usable[matched], nil
-		}
-		a.known.add(a.known.key(id, usable[matched].Verifier, password))
 		return usable[matched], nil
 	}
 	if err == nil && !slices.ContainsFunc(verifiers, verifier.Verifier.IsArgon2id) {
@@ -73,8 +76,8 @@ func (a *Authenticator) usable(
 			continue
 		}
 		v, err := verifier.Parse(c.Verifier)
-		if err == nil && verifier.Cost(append(verifiers, v)) > dearest {
-			err = errDear
+		if err == nil {
+			err = verifier.Affordable(verifiers, v)
 		}
 		if err != nil {
 			a.log.WarnContext(ctx, "credential cannot be used", "mailbox", id, "credential", c.Name, "error", err)
@@ -88,12 +91,12 @@ func (a *Authenticator) usable(
 // matchAny makes a check where it belongs: a dear one elsewhere, so that other sessions do not wait for it.
 func (a *Authenticator) matchAny(verifiers []verifier.Verifier, password []byte) (int, error) {
 	isDear := func(v verifier.Verifier) bool { return !v.IsCheap() }
-	if a.match == nil || !slices.ContainsFunc(verifiers, isDear) {
-		return verifier.Match(verifiers, password), nil
+	if !slices.ContainsFunc(verifiers, isDear) {
+		return matchHere(verifiers, password)
 	}
-	texts := make([]string, len(verifiers))
-	for i, v := range verifiers {
-		texts[i] = v.String()
-	}
-	return a.match(texts, password)
+	return a.match(verifiers, password)
+}
+
+func matchHere(verifiers []verifier.Verifier, password []byte) (int, error) {
+	return verifier.Match(verifiers, password), nil
 }

@@ -23,6 +23,14 @@ type request struct {
 	Password  []byte   `json:"password"`
 }
 
+func requestOf(verifiers []verifier.Verifier, password []byte) request {
+	r := request{Verifiers: make([]string, len(verifiers)), Password: password}
+	for i, v := range verifiers {
+		r.Verifiers[i] = v.String()
+	}
+	return r
+}
+
 // reply has the index of the verifier that matches, -1 where none does.
 type reply struct {
 	Matched int `json:"matched"`

@@ -51,21 +51,16 @@ func NewPool(argv []string, log *slog.Logger) *Pool {
 // Where no process can be had, or it gets too little of the cores because others keep them busy, this one makes the check: a
 // server whose cores are busy with mail, or the machine's with something else, lets its users in nevertheless.
 //
-// An error says that a verifier is none, or that the Pool is closed.
-func (p *Pool) Match(verifiers []string, password []byte) (int, error) {
-	r := request{Verifiers: verifiers, Password: password}
-	parsed, err := r.parse()
-	if err != nil {
-		return -1, err
-	}
+// It fails with nothing but that the Pool is closed.
+func (p *Pool) Match(verifiers []verifier.Verifier, password []byte) (int, error) {
 	if !p.isStarved() {
-		matched, err := p.ask(r, p.patience+4*verifier.Cost(parsed))
+		matched, err := p.ask(requestOf(verifiers, password), p.patience+4*verifier.Cost(verifiers))
 		if err == nil || errors.Is(err, errClosed) {
 			return matched, err
 		}
 		p.starve(err)
 	}
-	return verifier.Match(parsed, password), nil
+	return verifier.Match(verifiers, password), nil
 }
 
 // isStarved tells whether a process has had too little of the cores just now: to try that each time would take too long.

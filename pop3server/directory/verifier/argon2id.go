@@ -90,17 +90,24 @@ func parseArgon2id(text string) (form, error) {
 	return v, nil
 }
 
+// parseCost reads m=…,t=…,p=….
 func (v *argon2id) parseCost(text string) error {
-	n, err := fmt.Sscanf(text, "m=%d,t=%d,p=%d", &v.memoryKiB, &v.passes, &v.lanes)
-	if err != nil || n != 3 || text != fmt.Sprintf("m=%d,t=%d,p=%d", v.memoryKiB, v.passes, v.lanes) {
+	fields := strings.Split(text, ",")
+	if len(fields) != 3 {
 		return ErrFormat
 	}
-	if v.memoryKiB > maxMemoryKiB || v.passes > maxPasses || v.lanes > maxLanes || v.work() > maxWork {
+	var n [3]uint64
+	for i, name := range [...]string{"m=", "t=", "p="} {
+		digits, ok := strings.CutPrefix(fields[i], name)
+		var err error
+		if n[i], err = number(digits); err != nil || !ok || n[i] == 0 {
+			return ErrFormat
+		}
+	}
+	if n[0] > maxMemoryKiB || n[1] > maxPasses || n[2] > maxLanes || n[0]*n[1] > maxWork {
 		return tooMuch("m=%d,t=%d,p=%d, and m times t at most %d", maxMemoryKiB, maxPasses, maxLanes, maxWork)
 	}
-	if v.memoryKiB == 0 || v.passes == 0 || v.lanes == 0 {
-		return ErrFormat
-	}
+	v.memoryKiB, v.passes, v.lanes = uint32(n[0]), uint32(n[1]), uint8(n[2]) //nolint:gosec // within these bounds
 	return nil
 }
 

@@ -1,7 +1,9 @@
 package verifier
 
 import (
+	"fmt"
 	"math/bits"
+	"slices"
 	"time"
 
 	"golang.org/x/crypto/bcrypt"
@@ -26,6 +28,19 @@ func (v Verifier) IsArgon2id() bool {
 
 // IsCheap tells whether a check takes less than a millisecond of a core, and next to no memory.
 func (v Verifier) IsCheap() bool { return v.cost() < cheapest }
+
+// maxCost is what all passwords of a mailbox may take together. The dearest verifier that Parse takes needs half of it.
+const maxCost = 2 * time.Second
+
+// Affordable refuses a verifier with which the check of a mailbox's passwords would take too long: whoever had such a mailbox
+// could keep all others from logging in.
+func Affordable(others []Verifier, v Verifier) error {
+	if Cost(append(slices.Clip(others), v)) > maxCost {
+		return fmt.Errorf("%w: with those before it, checking a password would take more than %v: "+
+			"give the mailbox fewer verifiers, or cheaper ones", ErrCost, maxCost)
+	}
+	return nil
+}
 
 // Cost is how long a core takes for Match, roughly.
 func Cost(verifiers []Verifier) (sum time.Duration) {

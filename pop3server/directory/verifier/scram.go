@@ -7,7 +7,6 @@ import (
 	"crypto/sha256"
 	"crypto/subtle"
 	"fmt"
-	"strconv"
 	"strings"
 	"unicode/utf8"
 
@@ -104,14 +103,15 @@ func parseSCRAM(text string) (form, error) {
 	return s, nil
 }
 
-func (s *scram) parseIterations(text string) (err error) {
-	s.iterations, err = strconv.Atoi(text)
+func (s *scram) parseIterations(text string) error {
+	n, err := number(text)
 	switch {
-	case err != nil, strconv.Itoa(s.iterations) != text, s.iterations < minSCRAMIterations:
+	case err != nil, n < minSCRAMIterations:
 		return ErrFormat
-	case s.iterations > maxSCRAMIterations:
+	case n > maxSCRAMIterations:
 		return tooMuch("%d iterations", maxSCRAMIterations)
 	}
+	s.iterations = int(n)
 	return nil
 }
 

@@ -1,7 +1,6 @@
 package verifier
 
 import (
-	"strconv"
 	"strings"
 
 	"github.com/go-crypt/crypt/algorithm/shacrypt"
@@ -72,9 +71,9 @@ func parseSHA512Crypt(text string) (form, error) {
 
 // parseRounds takes a number as crypt(3) writes it.
 func parseRounds(text string) (uint64, error) {
-	rounds, err := strconv.ParseUint(text, 10, 32)
+	rounds, err := number(text)
 	switch {
-	case err != nil, strconv.FormatUint(rounds, 10) != text, rounds < minSHA512CryptRounds:
+	case err != nil, rounds < minSHA512CryptRounds:
 		return 0, ErrFormat
 	case rounds > maxSHA512CryptRounds:
 		return 0, tooMuch("%d rounds", maxSHA512CryptRounds)

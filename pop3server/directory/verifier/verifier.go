@@ -18,6 +18,7 @@ import (
 	"encoding/base64"
 	"errors"
 	"fmt"
+	"strconv"
 	"strings"
 )
 
@@ -138,6 +139,15 @@ func decode(encoding *base64.Encoding, text string, least, most int) ([]byte, er
 		return nil, ErrFormat
 	}
 	return decoded, nil
+}
+
+// number reads a decimal number as programs write it: no sign, no zero in front.
+func number(text string) (uint64, error) {
+	n, err := strconv.ParseUint(text, 10, 32)
+	if err != nil || strconv.FormatUint(n, 10) != text {
+		return 0, ErrFormat
+	}
+	return n, nil
 }
 
 // tooMuch says that a verifier's cost is above what is allowed.
