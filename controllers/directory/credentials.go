@@ -82,6 +82,9 @@ func (r *resolver) resolve(ctx context.Context, m *v1alpha1.Mailbox, before []di
 	for i := range m.Spec.Credentials {
 		c := &m.Spec.Credentials[i]
 		credential, problem := r.one(ctx, m.Namespace, c, known[c.Name])
+		if err := affordable(all.usable, credential); err != nil {
+			credential, problem = directory.Credential{}, Problem{ReasonInvalidVerifier, err.Error()}
+		}
 		if credential.Name != "" {
 			all.usable = append(all.usable, credential)
 		}
@@ -92,6 +95,21 @@ func (r *resolver) resolve(ctx context.Context, m *v1alpha1.Mailbox, before []di
 	}
 	all.short = r.short
 	return all
+}
+
+// affordable refuses a credential that the servers would not look at, since checking a password would take too long with it.
+func affordable(others []directory.Credential, c directory.Credential) error {
+	v, err := verifier.Parse(c.Verifier)
+	if err != nil { // it has none, for one that is not valid does not come so far
+		return nil //nolint:nilerr // see above
+	}
+	var before []verifier.Verifier
+	for _, other := range others {
+		if v, err := verifier.Parse(other.Verifier); err == nil {
+			before = append(before, v)
+		}
+	}
+	return verifier.Affordable(before, v)
 }
 
 // one gives a credential, without a name if there is none that could be used. old is what stands in the bucket under

@@ -1,8 +1,11 @@
 package directory
 
 import (
+	"fmt"
 	"strings"
 	"testing"
+
+	"sigs.k8s.io/controller-runtime/pkg/client"
 
 	"github.com/popservice/popservice/api/v1alpha1"
 	"github.com/popservice/popservice/controllers/popservice/resources"
@@ -115,6 +118,28 @@ func TestVerifiersServeWhatTheyCan(t *testing.T) {
 		if len(got.usable) != 1 || formsOf(got.usable[0]) != test.want {
 			t.Errorf("%+v: %+v", test, got)
 		}
+	}
+}
+
+// Verifiers with which the check of a password would take too long together are told at the Mailbox; those before them count.
+func TestVerifiersAreAffordable(t *testing.T) {
+	const dear = "{ARGON2ID}$argon2id$v=19$m=262144,t=4,p=1$c2FsdHNhbHRzYWx0%d$AAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAAA"
+	m := withPassword("alice")
+	m.Spec.Credentials = nil
+	var secrets []client.Object
+	for i := range 4 {
+		name := fmt.Sprint("v", i)
+		secrets = append(secrets, secretOf(name, fmt.Sprintf(dear, 1000+i)))
+		m.Spec.Credentials = append(m.Spec.Credentials, v1alpha1.Credential{Name: name,
+			VerifierSecretRef: &v1alpha1.VerifierKeyReference{Name: name, Key: "verifier"}})
+	}
+	got := newResolver(secrets...).resolve(t.Context(), m, nil)
+	if len(got.usable) != 2 || got.usable[0].Name != "v0" || got.usable[1].Name != "v1" {
+		t.Errorf("%d are usable, want two", len(got.usable))
+	}
+	if p := got.problem; p.Reason != ReasonInvalidVerifier || !strings.HasPrefix(p.Message, `credential "v2": `) ||
+		!strings.Contains(p.Message, "fewer verifiers") {
+		t.Errorf("the problem is %+v", p)
 	}
 }
 
