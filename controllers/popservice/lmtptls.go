@@ -49,7 +49,7 @@ func addClientCA(
 		keep(bundle, before, key)
 		ca.reason = reasonInvalidCertificate
 		ca.problem = fmt.Sprintf("Secret %q of delivery.lmtp.tls.clientCASecretRef does not exist or has no PEM certificate under "+
-			"the key ca.crt: put the authorities of the MTAs' certificates there", secret)
+			"the key ca.crt (%v): put the authorities of the MTAs' certificates there", secret, err)
 	}
 	if file, ok := bundle[key]; ok {
 		ca.fingerprint = control.Fingerprint(file)

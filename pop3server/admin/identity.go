@@ -48,9 +48,9 @@ func loadCAs(file string) (*x509.CertPool, error) {
 	if err != nil {
 		return nil, err
 	}
-	pool := x509.NewCertPool()
-	if !pool.AppendCertsFromPEM(text) {
-		return nil, fmt.Errorf("%s has no certificate in PEM form", file)
+	pool, err := config.Authorities(text)
+	if err != nil {
+		return nil, fmt.Errorf("%s cannot be used: %w", file, err)
 	}
 	return pool, nil
 }

@@ -15,15 +15,11 @@ type kept[T any] struct {
 	value       T      // the zero value while no file could ever be used
 	fingerprint string // of the file that the value is of
 	err         error  // why the file cannot be used now
-	trusted     bool   // whoever is named here may log in: then nothing is kept of a file that is no longer the one
 }
 
 // read gives what the file holds now; a file that is as it was is not parsed again.
 func (k kept[T]) read(path string, parse func([]byte) (T, error), log *slog.Logger) kept[T] {
-	if k.trusted && k.path != path {
-		k = kept[T]{name: k.name, trusted: true}
-	}
-	next := kept[T]{name: k.name, path: path, trusted: k.trusted}
+	next := kept[T]{name: k.name, path: path}
 	if path == "" {
 		return next
 	}
@@ -42,6 +38,15 @@ func (k kept[T]) read(path string, parse func([]byte) (T, error), log *slog.Logg
 	}
 	next.tell(k, log)
 	return next
+}
+
+// of forgets what was read from a file that is no longer the one: whoever is named by authorities may log in, so that those of
+// another file must not stay in place of one that cannot be used.
+func (k kept[T]) of(path string) kept[T] {
+	if k.path == path {
+		return k
+	}
+	return kept[T]{name: k.name}
 }
 
 // tell logs what is new.

@@ -52,7 +52,6 @@ func newLoginKeys(settings config.Authentication, log *slog.Logger) *loginKeys {
 	k := &loginKeys{log: log, replays: gssapi.NewReplayCache(replaysMax), random: make([]byte, 2*fakeKeyOctets)}
 	_, _ = rand.Read(k.random) // never fails (crypto/rand)
 	first := &loginKeySet{}
-	first.clients.trusted = true
 	first.keytab.name, first.clients.name, first.fake.name = control.FileKeytab, control.FileClientCA, control.FileSCRAMKey
 	k.served.Store(first)
 	k.use(settings)
@@ -78,11 +77,11 @@ func (k *loginKeys) load(settings config.Authentication) {
 	next := &loginKeySet{
 		settings: settings, oauth: settings.OAuth,
 		keytab:  before.keytab.read(settings.Kerberos.KeytabFile, parseKeytab, k.log),
-		clients: before.clients.read(settings.ClientCAFile, config.Authorities, k.log),
+		clients: before.clients.of(settings.ClientCAFile).read(settings.ClientCAFile, config.Authorities, k.log),
 		fake:    before.fake.read(settings.SCRAM.KeyFile, parseFakeKey, k.log),
 	}
 	for _, issuer := range settings.OAuth.Issuers {
-		next.roots = append(next.roots, before.root(issuer.URL).read(issuer.CAFile, config.Authorities, k.log))
+		next.roots = append(next.roots, before.root(issuer.URL).of(issuer.CAFile).read(issuer.CAFile, config.Authorities, k.log))
 	}
 	var err error
 	if next.tokens, err = issuers.New(issuersOf(settings.OAuth), before.tokens, issuers.Options{Report: k.report}); err != nil {
@@ -100,7 +99,7 @@ func (s *loginKeySet) root(url string) kept[*x509.CertPool] {
 			return known
 		}
 	}
-	return kept[*x509.CertPool]{name: name, trusted: true}
+	return kept[*x509.CertPool]{name: name}
 }
 
 // report logs that an issuer's keys were asked for.
