@@ -101,14 +101,14 @@ func (s *session) exchange(mechanism saslMechanism, response []byte) error {
 			return err
 		}
 		if response, err = s.challenge(challenge, mechanism.maxOctets); err != nil {
-			return s.unanswered(acceptor, err)
+			return unanswered(acceptor, err)
 		}
 	}
 }
 
 // unanswered gives the error of an exchange that has ended instead of a response. One of which the client has been told that it
 // failed has failed: who tries tokens, and gives up each time, is counted, logged and answered as others are.
-func (s *session) unanswered(acceptor sasl.Mechanism, err error) error {
+func unanswered(acceptor sasl.Mechanism, err error) error {
 	refuser, ok := acceptor.(sasl.Refuser)
 	if !ok || refuser.Refused() == nil {
 		return err
@@ -116,8 +116,7 @@ func (s *session) unanswered(acceptor sasl.Mechanism, err error) error {
 	if errors.As(err, new(*refusal)) { // "*", or not base64
 		return refuser.Refused()
 	}
-	s.login.Failed(refuser.Refused())
-	return err
+	return &exchangeError{cause: err, refused: refuser.Refused()}
 }
 
 // refuseExchange answers an exchange that has failed. Back in the AUTHORIZATION state, the client may try again. What the
@@ -128,16 +127,23 @@ func (s *session) refuseExchange(name config.Mechanism, err error) error {
 	case errors.As(err, new(*refusal)):
 		s.server.options.Log.Info("login given up", "session", s.id, "mechanism", name, "remote", s.remote, "reason", err)
 		return err
+	case errors.As(err, &failed) && failed.refused != nil:
+		s.login.Failed(failed.refused)
+		s.server.metrics.login(name, "rejected")
+		return failed.cause
 	case errors.As(err, &failed):
 		return failed.cause
 	}
 	return s.refuseLogin(name, err)
 }
 
-// exchangeError is one of reading the client's response, not of the mechanism.
-type exchangeError struct{ cause error }
+// exchangeError is one of reading the client's response, not of the mechanism. refused is what the client had been told before
+// that, if it was.
+type exchangeError struct{ cause, refused error }
 
 func (e *exchangeError) Error() string { return e.cause.Error() }
+
+func (e *exchangeError) Unwrap() error { return e.cause }
 
 // challenge sends a challenge and gives the response to it, which is never nil. RFC 5034 §4: every line of an exchange is a
 // response; "*" gives it up. Challenges are not bound by the 512 octets of other replies.
@@ -148,7 +154,7 @@ func (s *session) challenge(challenge []byte, maxOctets int) ([]byte, error) {
 	s.protocol.answered()
 	line, err := s.responseLine(maxOctets)
 	if err != nil {
-		return nil, &exchangeError{err}
+		return nil, &exchangeError{cause: err}
 	}
 	s.protocol.receivedResponse()
 	defer clear(line)

@@ -460,6 +460,10 @@ func TestHangUpBehindARefusal(t *testing.T) {
 			if got := failed.Load(); got != test.failed {
 				t.Errorf("%d failures are counted, want %d", got, test.failed)
 			}
+			rejected := testutil.ToFloat64(f.metrics.logins.WithLabelValues(string(config.MechanismXOAuth2), "rejected"))
+			if rejected != float64(test.failed) {
+				t.Errorf("the metric has %v, want %d", rejected, test.failed)
+			}
 		})
 	}
 }
