@@ -22,19 +22,18 @@ func (a *Authenticator) check(
 	}
 	defer a.workers.release()
 	c, err := a.hash(ctx, id, credentials, password)
-	if err == nil && id != "" {
+	if err == nil && id != "" { // without one it is refused later, and is to take as long the next time
 		a.known.add(a.known.key(id, c.Verifier, password))
 	}
 	return c, err
 }
 
-// remembered finds the credential whose password was right of late. None is of a mailbox that may not be opened: it is refused
-// later, and is to take as long the next time.
+// remembered finds the credential whose password was right of late.
 func (a *Authenticator) remembered(
 	id string, credentials []directory.Credential, password []byte,
 ) (c directory.Credential, ok bool) {
 	for _, c := range credentials {
-		if id != "" && c.Verifier != "" && a.known.has(a.known.key(id, c.Verifier, password)) {
+		if c.Verifier != "" && a.known.has(a.known.key(id, c.Verifier, password)) {
 			return c, true
 		}
 	}
